@@ -1,9 +1,10 @@
 //! A contender: a client and its broker under one name.
 
+use std::fmt;
+
 use crate::{Broker, Client, Preset, Profile, Proof, SettingError, SettingSpec, Settings};
 
 /// A contender's node and client configured from the same settings.
-#[derive(Clone, Debug)]
 pub struct Configured<C: Contender> {
     /// For the node.
     pub node: <<C::Client as Client>::Broker as Broker>::Config,
@@ -11,6 +12,24 @@ pub struct Configured<C: Contender> {
     pub client: <C::Client as Client>::Config,
     /// What an acknowledgement proves with these settings.
     pub proof: Proof,
+}
+
+// Derived implementations would ask the contender itself to be `Clone`, which no
+// contender needs to be: it is a name, and never a value.
+impl<C: Contender> Clone for Configured<C> {
+    fn clone(&self) -> Self {
+        Configured { node: self.node.clone(), client: self.client.clone(), proof: self.proof }
+    }
+}
+
+impl<C: Contender> fmt::Debug for Configured<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Configured")
+            .field("node", &self.node)
+            .field("client", &self.client)
+            .field("proof", &self.proof)
+            .finish()
+    }
 }
 
 /// How a filter of a scenario becomes one of the contender's own.

@@ -1,5 +1,6 @@
 //! What an operating system gives a broker to store things with.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 
 /// A file that is open on a [`Disk`]; valid until it is deleted or the node crashes.
@@ -47,7 +48,7 @@ pub enum DiskError {
 /// [`crate::Input::Synced`]. The appends of one batch of inputs may be gathered:
 /// the driver calls [`Disk::flush`] before it releases that batch's effects, and
 /// `read_at` sees appended bytes whether flushed or not.
-pub trait Disk: Send {
+pub trait Disk: Send + Any {
     /// Opens `name`, creating it empty when it is missing.
     fn open(&mut self, name: &str) -> Result<FileId, DiskError>;
     /// Appends `parts` one after the other; returns the offset of the first byte.
@@ -102,6 +103,15 @@ impl MemoryDisk {
     pub fn complete_sync(&mut self, file: FileId) {
         if let Some(file) = self.files.get_mut(&file) {
             file.synced = file.bytes.len();
+        }
+    }
+
+    /// Marks the first `len` bytes of `file` as synced: a sync proves what was
+    /// appended before it was asked for, and nothing that came while it ran.
+    pub fn complete_sync_to(&mut self, file: FileId, len: u64) {
+        if let Some(file) = self.files.get_mut(&file) {
+            let len = usize::try_from(len).unwrap_or(usize::MAX).min(file.bytes.len());
+            file.synced = file.synced.max(len);
         }
     }
 
@@ -226,6 +236,18 @@ mod tests {
         assert_eq!(disk.read_at(file, 0, &mut buf), Ok(10));
         assert_eq!(&buf[..10], b"synced and");
         assert_eq!(disk.used(), 10);
+    }
+
+    #[test]
+    fn a_sync_proves_only_what_was_there_when_it_was_asked_for() {
+        let mut disk = MemoryDisk::new();
+        let file = disk.open("log").expect("opens");
+        disk.append(file, &[b"before"]).expect("appends");
+        let asked = disk.len(file).expect("has a length");
+        disk.append(file, &[b" while it ran"]).expect("appends");
+        disk.complete_sync_to(file, asked);
+        disk.crash(CrashKind::PowerLoss, |_| 0);
+        assert_eq!(disk.len(file), Ok(6));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a node wants done.
 
+use std::any::Any;
 use std::fmt;
 
 use crate::{Broker, Cause, ConnId, Disk, FileId, Identity, NodeId, Note, SyncToken};
@@ -127,6 +128,13 @@ impl<B: Broker> Effects<B> {
     /// The node's disk.
     pub fn disk(&mut self) -> &mut dyn Disk {
         &mut *self.disk
+    }
+
+    /// The node's disk as the type that the driver made it of, so that it can
+    /// crash it and complete its syncs; `None` when it is of another type.
+    pub fn disk_as<D: Disk>(&mut self) -> Option<&mut D> {
+        let disk: &mut dyn Any = &mut *self.disk;
+        disk.downcast_mut()
     }
 
     /// Takes the effects gathered so far, oldest first, keeping the allocation.

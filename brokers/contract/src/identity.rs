@@ -7,13 +7,16 @@ pub const IDENTITY_LEN: usize = 32;
 ///
 /// | bytes | field |
 /// |---|---|
-/// | 0..4 | `producer` |
-/// | 4..8 | `sequence` |
-/// | 8..12 | `number` |
-/// | 12..16 | `key` |
-/// | 16..24 | `intended_ns` |
-/// | 24..28 | `lag_ns` |
-/// | 28..32 | CRC-32C of bytes 0..28 and of everything from 32 on |
+/// | 0..4 | CRC-32C of all bytes from 4 on |
+/// | 4..8 | `producer` |
+/// | 8..12 | `sequence` |
+/// | 12..16 | `number` |
+/// | 16..20 | `key` |
+/// | 20..28 | `intended_ns` |
+/// | 28..32 | `lag_ns` |
+///
+/// The checksum comes first so that what it covers is one stretch: a checksum
+/// over two stretches was measured to cost half as much again.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The publisher, dense over the whole scenario.
@@ -55,14 +58,14 @@ impl Identity {
     /// and the scenario refuses smaller ones.
     pub fn stamp(&self, payload: &mut [u8]) {
         assert!(payload.len() >= IDENTITY_LEN, "a payload has room for its identity");
-        payload[0..4].copy_from_slice(&self.producer.to_le_bytes());
-        payload[4..8].copy_from_slice(&self.sequence.to_le_bytes());
-        payload[8..12].copy_from_slice(&self.number.to_le_bytes());
-        payload[12..16].copy_from_slice(&self.key.to_le_bytes());
-        payload[16..24].copy_from_slice(&self.intended_ns.to_le_bytes());
-        payload[24..28].copy_from_slice(&self.lag_ns.to_le_bytes());
+        payload[4..8].copy_from_slice(&self.producer.to_le_bytes());
+        payload[8..12].copy_from_slice(&self.sequence.to_le_bytes());
+        payload[12..16].copy_from_slice(&self.number.to_le_bytes());
+        payload[16..20].copy_from_slice(&self.key.to_le_bytes());
+        payload[20..28].copy_from_slice(&self.intended_ns.to_le_bytes());
+        payload[28..32].copy_from_slice(&self.lag_ns.to_le_bytes());
         let crc = checksum(payload);
-        payload[28..32].copy_from_slice(&crc.to_le_bytes());
+        payload[0..4].copy_from_slice(&crc.to_le_bytes());
     }
 
     /// Reads the identity without checking it; `None` when there is no room for
@@ -72,12 +75,12 @@ impl Identity {
         let word =
             |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         Some(Identity {
-            producer: word(0),
-            sequence: word(4),
-            number: word(8),
-            key: word(12),
-            intended_ns: u64::from(word(16)) | u64::from(word(20)) << 32,
-            lag_ns: word(24),
+            producer: word(4),
+            sequence: word(8),
+            number: word(12),
+            key: word(16),
+            intended_ns: u64::from(word(20)) | u64::from(word(24)) << 32,
+            lag_ns: word(28),
         })
     }
 
@@ -87,15 +90,14 @@ impl Identity {
     /// [`Corrupt`] when the payload is too short or its checksum is wrong.
     pub fn verify(payload: &[u8]) -> Result<Identity, Corrupt> {
         let identity = Identity::read(payload).ok_or(Corrupt::Short(payload.len()))?;
-        let found = u32::from_le_bytes([payload[28], payload[29], payload[30], payload[31]]);
+        let found = u32::from_le_bytes([payload[0], payload[1], payload[2], payload[3]]);
         let computed = checksum(payload);
         if found == computed { Ok(identity) } else { Err(Corrupt::Checksum { found, computed }) }
     }
 }
 
 fn checksum(payload: &[u8]) -> u32 {
-    let head = crc32c::crc32c(&payload[..28]);
-    crc32c::crc32c_append(head, &payload[IDENTITY_LEN..])
+    crc32c::crc32c(&payload[4..])
 }
 
 #[cfg(test)]

@@ -19,6 +19,13 @@ pub enum Want {
     Usual,
     /// Nothing: the operation ends when the message is on its way.
     Nothing,
+    /// The broker's acknowledgement; refused as
+    /// [`PublishAck`](crate::Feature::PublishAck) where there is none.
+    Stored,
+    /// The broker's acknowledgement, and that it stores the message once however
+    /// often it is published with this number; refused as
+    /// [`Deduplication`](crate::Feature::Deduplication) where it cannot tell.
+    StoredOnce(u64),
 }
 
 /// A message to publish.

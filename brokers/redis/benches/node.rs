@@ -1,0 +1,165 @@
+//! What the node costs: 128-byte payloads through `handle`, one core, one
+//! allocation a message (the publisher's), effects drained as a driver does.
+//!
+//! `elements` are messages, or deliveries where the name says `fan_out`.
+
+use std::hint::black_box;
+
+use broker_contract::{
+    Boot, Broker, ConnId, Effect, Effects, Frame, Input, MemoryDisk, NodeId, Origin, SeedStream,
+    Time,
+};
+use broker_redis::{Kind, Redis, RedisConfig, Up, frame};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+const PAYLOAD: [u8; 128] = [7; 128];
+const PUBLISHER: ConnId = ConnId(0);
+/// Publishes between two visits of the driver.
+const BATCH: usize = 64;
+
+struct Bench {
+    node: Redis,
+    out: Effects<Redis>,
+    drained: Vec<u64>,
+    sent: u64,
+}
+
+impl Bench {
+    fn new(conns: u32) -> Bench {
+        let mut out = Effects::new(Box::new(MemoryDisk::new()));
+        let boot = Boot { seed: SeedStream::new(1), node: NodeId(0), peers: vec![NodeId(0)] };
+        let config = RedisConfig { maxclients: u32::MAX, ..RedisConfig::default() };
+        let mut node = Redis::boot(&config, boot, Time::ZERO, &mut out).expect("boots");
+        for conn in 0..conns {
+            let input = Input::Opened { conn: ConnId(conn), origin: Origin::default() };
+            node.handle(Time::ZERO, input, &mut out);
+        }
+        Bench { node, out, drained: vec![0; conns as usize], sent: 0 }
+    }
+
+    fn input(&mut self, conn: ConnId, frame: Up) {
+        self.node.handle(Time::ZERO, Input::Frame { conn, frame }, &mut self.out);
+    }
+
+    fn subscribe(&mut self, conn: u32, kind: Kind, name: &str) {
+        self.input(ConnId(conn), Up::subscribe(kind, frame::text(name)));
+        self.drain();
+    }
+
+    #[inline]
+    fn publish(&mut self, channel: &[u8]) {
+        self.input(PUBLISHER, Up::publish(channel, black_box(&PAYLOAD)));
+    }
+
+    /// What a driver does: count the bytes, drop the frames, say so now and then.
+    fn drain(&mut self) {
+        for effect in self.out.drain() {
+            if let Effect::Send { conn, frame } = effect {
+                self.sent += 1;
+                self.drained[conn.0 as usize] += frame.wire_len() as u64;
+                black_box(frame);
+            }
+        }
+        for (conn, bytes) in self.drained.iter_mut().enumerate() {
+            if *bytes > 1 << 16 {
+                let input = Input::Drained { conn: ConnId(conn as u32), bytes: *bytes };
+                self.node.handle(Time::ZERO, input, &mut self.out);
+                *bytes = 0;
+            }
+        }
+    }
+}
+
+fn fan_out(c: &mut Criterion, name: &str, subscribers: u32) {
+    let mut group = c.benchmark_group("node");
+    let mut bench = Bench::new(subscribers + 1);
+    for conn in 1..=subscribers {
+        bench.subscribe(conn, Kind::Channel, "telemetry.eu.17.reading");
+    }
+    let batch = (BATCH / subscribers as usize).max(8);
+    group.throughput(Throughput::Elements(batch as u64 * u64::from(subscribers)));
+    group.bench_function(name, |b| {
+        b.iter(|| {
+            let before = bench.sent;
+            for _ in 0..batch {
+                bench.publish(b"telemetry.eu.17.reading");
+            }
+            bench.drain();
+            // One delivery each, and one reply to every publish.
+            assert_eq!(bench.sent - before, batch as u64 * u64::from(subscribers + 1));
+        });
+    });
+    group.finish();
+}
+
+fn many_channels(c: &mut Criterion) {
+    const CHANNELS: usize = 50_000;
+    let mut group = c.benchmark_group("node");
+    // A hundred subscribers with 500 channels each.
+    let mut bench = Bench::new(101);
+    // All of one length and side by side, so that the publisher itself costs
+    // one cache miss and not two.
+    let names: Vec<[u8; 26]> = (0..CHANNELS)
+        .map(|n| format!("telemetry.{:02}.{n:05}.reading", n % 40).into_bytes())
+        .map(|name| name.try_into().expect("26 bytes"))
+        .collect();
+    for (at, name) in names.iter().enumerate() {
+        let input = Up::subscribe(Kind::Channel, frame::text(name));
+        bench.input(ConnId(1 + at as u32 % 100), input);
+        bench.drain();
+    }
+    group.throughput(Throughput::Elements(BATCH as u64));
+    let mut at = 0;
+    group.bench_function("50k_channels", |b| {
+        b.iter(|| {
+            for _ in 0..BATCH {
+                // A stride that is coprime to the count visits all of them.
+                at = (at + 25_717) % CHANNELS;
+                bench.publish(&names[at]);
+            }
+            bench.drain();
+        });
+    });
+    group.finish();
+}
+
+fn patterns(c: &mut Criterion) {
+    let mut group = c.benchmark_group("node");
+    let mut bench = Bench::new(2);
+    for number in 0..10_000 {
+        bench.subscribe(1, Kind::Pattern, &format!("user:{number}:*"));
+    }
+    group.throughput(Throughput::Elements(BATCH as u64));
+    group.bench_function("10k_patterns_1_match", |b| {
+        b.iter(|| {
+            for _ in 0..BATCH {
+                bench.publish(b"user:4321:login");
+            }
+            bench.drain();
+        });
+    });
+
+    // The scenario's dashboard: one pattern, every device.
+    let mut bench = Bench::new(2);
+    bench.subscribe(1, Kind::Pattern, "telemetry.17.*.reading");
+    group.bench_function("1_pattern_1_match", |b| {
+        b.iter(|| {
+            for _ in 0..BATCH {
+                bench.publish(b"telemetry.17.4711.reading");
+            }
+            bench.drain();
+        });
+    });
+    group.finish();
+}
+
+fn all(c: &mut Criterion) {
+    fan_out(c, "one_channel", 1);
+    many_channels(c);
+    fan_out(c, "fan_out_10", 10);
+    fan_out(c, "fan_out_1000", 1_000);
+    patterns(c);
+}
+
+criterion_group!(benches, all);
+criterion_main!(benches);

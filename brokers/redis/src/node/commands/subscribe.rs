@@ -1,0 +1,77 @@
+//! SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE and their opposites.
+
+use broker_contract::{Effects, Time};
+
+use crate::frame::{Change, Down, Kind, Text};
+use crate::node::Redis;
+
+impl Redis {
+    /// Each topic is confirmed, whether it is new or not.
+    pub(super) fn subscribe(
+        &mut self,
+        now: Time,
+        conn: u32,
+        kind: Kind,
+        topics: &[Text],
+        out: &mut Effects<Self>,
+    ) {
+        if topics.is_empty() {
+            let name = Down::confirmation_name(Change::Subscribe, kind);
+            self.wrong_arity(now, conn, name, out);
+            return;
+        }
+        for topic in topics {
+            self.topics.add(&mut self.conns, conn, kind, topic);
+            self.confirm(now, conn, Change::Subscribe, kind, Some(topic.clone()), out);
+            // Confirmations are output too, and may be what is too much.
+            if !self.conns.is_open(conn) {
+                return;
+            }
+        }
+    }
+
+    /// Without topics, all of that kind are ended, oldest first (the original
+    /// takes them in the order of its hash table); with none to end, one
+    /// confirmation says so with a null.
+    pub(super) fn unsubscribe(
+        &mut self,
+        now: Time,
+        conn: u32,
+        kind: Kind,
+        topics: &[Text],
+        out: &mut Effects<Self>,
+    ) {
+        let all;
+        let topics = if topics.is_empty() {
+            all = self.topics.names_of(&self.conns, conn, kind);
+            if all.is_empty() {
+                self.confirm(now, conn, Change::Unsubscribe, kind, None, out);
+                return;
+            }
+            &all[..]
+        } else {
+            topics
+        };
+        for topic in topics {
+            self.topics.remove(&mut self.conns, conn, kind, topic);
+            self.confirm(now, conn, Change::Unsubscribe, kind, Some(topic.clone()), out);
+            if !self.conns.is_open(conn) {
+                return;
+            }
+        }
+    }
+
+    fn confirm(
+        &mut self,
+        now: Time,
+        conn: u32,
+        change: Change,
+        kind: Kind,
+        topic: Option<Text>,
+        out: &mut Effects<Self>,
+    ) {
+        let proto = self.conns.get(conn).proto;
+        let count = self.count(conn, kind);
+        self.send(now, conn, Down::Confirmed { proto, change, kind, topic, count }, out);
+    }
+}

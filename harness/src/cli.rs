@@ -1,0 +1,124 @@
+//! The command line: verbs, help, and how errors are shown.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cmd::{check, completions, later, list, matrix, new, report, run, trace};
+use crate::exit::{CliError, Exit};
+use crate::term;
+
+const EXAMPLES: &str = "\
+Examples:
+  lab list                          scenarios, and what each teaches
+  lab run iot-50k                   run one in virtual time and embedded
+  lab run mine.toml --mode sim      run your own, in virtual time only
+  lab check mine.toml               what a scenario means, in words
+  lab matrix                        what each contender has, and promises
+
+Not there yet: capacity, compare, bench, soak, serve.
+
+Exit codes: 0 done; 1 internal or output error; 2 usage or scenario error;
+3 no contender meets all objectives; 4 a trial is invalid or an objective
+undecided; 5 unexplained loss or corruption; 130 interrupted.";
+
+/// Which broker fits this workload, and why? Runs one scenario against several
+/// brokers under the same plan, the same clock and the same ledger.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version, after_help = EXAMPLES, max_term_width = 80)]
+#[command(disable_help_subcommand = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a scenario and compare the contenders
+    Run(run::RunCli),
+    /// Check a scenario and print what it means
+    Check(check::CheckCli),
+    /// List the built-in scenarios and what each teaches
+    List(list::ListCli),
+    /// Write a commented scenario to start from
+    New(new::NewCli),
+    /// Print what each contender has and promises
+    Matrix(matrix::MatrixCli),
+    /// Render the record of an earlier run again
+    Report(report::ReportCli),
+    /// Follow one message through the contenders in virtual time
+    Trace(trace::TraceCli),
+    /// Print completions for a shell
+    Completions(completions::CompletionsCli),
+    #[command(hide = true, disable_help_flag = true)]
+    Capacity(later::LaterCli),
+    #[command(hide = true, disable_help_flag = true)]
+    Compare(later::LaterCli),
+    #[command(hide = true, disable_help_flag = true)]
+    Bench(later::LaterCli),
+    #[command(hide = true, disable_help_flag = true)]
+    Soak(later::LaterCli),
+    #[command(hide = true, disable_help_flag = true)]
+    Serve(later::LaterCli),
+}
+
+/// Reads the command line, does what it says, and shows what went wrong.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help on a closed pipe is not an error either, so a failed print is let go.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    match dispatch(cli.verb) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            show(&error);
+            error.exit().into()
+        }
+    }
+}
+
+fn dispatch(verb: Verb) -> Result<Exit, CliError> {
+    match verb {
+        Verb::Run(args) => run::run(args),
+        Verb::Check(args) => check::run(&args),
+        Verb::List(args) => list::run(&args),
+        Verb::New(args) => new::run(&args),
+        Verb::Matrix(args) => matrix::run(&args),
+        Verb::Report(args) => report::run(&args),
+        Verb::Trace(args) => trace::run(args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Capacity(_) => later::refuse("capacity"),
+        Verb::Compare(_) => later::refuse("compare"),
+        Verb::Bench(_) => later::refuse("bench"),
+        Verb::Soak(_) => later::refuse("soak"),
+        Verb::Serve(_) => later::refuse("serve"),
+    }
+}
+
+/// Shows an error on standard error.
+fn show(error: &CliError) {
+    match error {
+        CliError::ClosedPipe => {}
+        CliError::Scenario(mistake) => {
+            let (drawn, coloured) = term::fancy_errors();
+            term::note(mistake.render(drawn, coloured).trim_end());
+        }
+        other => term::note(&format!("lab: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

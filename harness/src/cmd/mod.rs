@@ -1,0 +1,19 @@
+//! The verbs of the command line, a file each.
+//!
+//! **What it is for.** Each file has the arguments of its verb with their help
+//! and examples, and a `run` that turns them into work done elsewhere.
+//!
+//! **What it never does.** A verb measures nothing and knows no broker; results
+//! go to standard output, everything else to standard error.
+//!
+//! **Where to start reading.** [`run`], the verb that the others serve.
+
+pub mod check;
+pub mod completions;
+pub mod later;
+pub mod list;
+pub mod matrix;
+pub mod new;
+pub mod report;
+pub mod run;
+pub mod trace;

@@ -1,0 +1,413 @@
+//! The node's thread.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker_contract::{
+    Boot, Broker, Cause, ConnId, Contender, CrashKind, Effect, Effects, Frame, Identity, Input,
+    NodeId, Note, Origin, Point, SeedStream, Time,
+};
+use lab_workloads::ledger::Drop;
+use rustc_hash::FxHashMap;
+
+use super::clock::{Clock, CpuMeter};
+use super::disk::{FileDisk, SyncThread};
+use super::handoff::Handoff;
+use super::host::{ToClient, ToNode};
+use super::{SENDERS, Shared};
+use crate::modes::sim::engine::BrokerOf;
+
+/// Inputs handled before their effects are released: enough to gather writes,
+/// few enough that the first of them does not wait long.
+const CHUNK: usize = 128;
+/// The longest wait without looking at the stop flag.
+const NAP: Duration = Duration::from_millis(20);
+
+/// A planned crash of the node.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Crash {
+    /// The fault's index in the scenario.
+    pub index: usize,
+    /// When, nanoseconds since the run's zero.
+    pub at_ns: u64,
+    /// When it boots again.
+    pub until_ns: u64,
+    /// What survives.
+    pub how: CrashKind,
+}
+
+/// What the node's thread works with.
+pub(super) struct NodeThread<C: Contender> {
+    pub(super) config: <BrokerOf<C> as Broker>::Config,
+    pub(super) seed: SeedStream,
+    pub(super) clock: Clock,
+    pub(super) shared: Arc<Shared>,
+    pub(super) inbox: Arc<Handoff<ToNode<BrokerOf<C>>>>,
+    pub(super) to_clients: [Arc<Handoff<ToClient<BrokerOf<C>>>>; 2],
+    pub(super) step: u32,
+    pub(super) faults: Vec<Crash>,
+}
+
+/// What the node's thread leaves.
+#[derive(Debug)]
+pub(super) struct NodeEnd<B: Broker> {
+    /// When each connection ended at the node.
+    pub closed: Vec<(Time, u32)>,
+    /// Messages that went no further.
+    pub drops: Vec<Drop>,
+    /// Copies that went no further: (connection, number, cause).
+    pub copies_dropped: Vec<(u32, u32, Cause)>,
+    /// When sampled messages arrived, nanoseconds since zero.
+    pub arrived_at: FxHashMap<u32, u64>,
+    /// Longest time from intended to handled.
+    pub transit_ns: u64,
+    /// Messages that were still on their way to the node.
+    pub undrained_numbers: Vec<u32>,
+    /// Rare events.
+    pub sometimes: BTreeMap<&'static str, u64>,
+    /// Indices of crashes that happened.
+    pub faults: Vec<usize>,
+    /// CPU seconds since zero.
+    pub cpu_s: f64,
+    /// Heap bytes at the end.
+    pub memory_bytes: u64,
+    /// Bytes of frames in, since zero.
+    pub bytes_in: u64,
+    /// Bytes of frames out, since zero.
+    pub bytes_out: u64,
+    /// Bytes written to files.
+    pub disk_bytes: u64,
+    /// Syncs completed.
+    pub syncs: u64,
+    /// Why the node does not run, if so.
+    pub broken: Option<String>,
+    marker: std::marker::PhantomData<fn(B)>,
+}
+
+struct Running<C: Contender> {
+    thread: NodeThread<C>,
+    node: Option<BrokerOf<C>>,
+    boots: u64,
+    effects: Effects<BrokerOf<C>>,
+    scratch: Vec<Effect<BrokerOf<C>>>,
+    disk: FileDisk,
+    syncer: SyncThread,
+    /// The thread of each open connection.
+    owners: Vec<Option<u8>>,
+    outboxes: [Vec<ToClient<BrokerOf<C>>>; 2],
+    end: NodeEnd<BrokerOf<C>>,
+    crashes: Vec<(Crash, bool)>,
+    cpu: CpuMeter,
+}
+
+impl<C: Contender> NodeThread<C> {
+    /// Runs until the trial stops.
+    pub fn run(self) -> NodeEnd<BrokerOf<C>> {
+        let end = NodeEnd {
+            closed: Vec::new(),
+            drops: Vec::new(),
+            copies_dropped: Vec::new(),
+            arrived_at: FxHashMap::default(),
+            transit_ns: 0,
+            undrained_numbers: Vec::new(),
+            sometimes: BTreeMap::new(),
+            faults: Vec::new(),
+            cpu_s: 0.0,
+            memory_bytes: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            disk_bytes: 0,
+            syncs: 0,
+            broken: None,
+            marker: std::marker::PhantomData,
+        };
+        let disk = match FileDisk::fresh() {
+            Ok(disk) => disk,
+            Err(error) => return NodeEnd { broken: Some(error.to_string()), ..end },
+        };
+        let way = self.inbox.clone();
+        let syncer = SyncThread::start(disk.clone(), move |token, result| {
+            way.give(&mut vec![ToNode::Synced { token, result }]);
+        });
+        let crashes = self.faults.iter().map(|crash| (*crash, false)).collect();
+        let running = Running {
+            node: None,
+            boots: 0,
+            effects: Effects::new(Box::new(disk.clone())),
+            scratch: Vec::new(),
+            disk,
+            syncer,
+            owners: Vec::new(),
+            outboxes: [Vec::new(), Vec::new()],
+            end,
+            crashes,
+            cpu: CpuMeter::default(),
+            thread: self,
+        };
+        running.run()
+    }
+}
+
+impl<C: Contender> Running<C> {
+    fn run(mut self) -> NodeEnd<BrokerOf<C>> {
+        self.boot();
+        let mut batch = Vec::new();
+        while !self.thread.shared.stopped() {
+            let now = self.thread.clock.now();
+            self.thread.inbox.wait(&mut batch, self.patience(now));
+            if self.thread.shared.zero().is_some_and(|zero| zero <= self.thread.clock.now()) {
+                self.cpu.zero();
+            }
+            self.faults();
+            let mut items = batch.drain(..);
+            loop {
+                let now = self.thread.clock.now();
+                let mut any = false;
+                for item in items.by_ref().take(CHUNK) {
+                    any = true;
+                    self.take(item, now);
+                }
+                if let Some(node) = &mut self.node
+                    && node.deadline().is_some_and(|at| at <= now)
+                {
+                    any = true;
+                    node.handle(now, Input::Tick, &mut self.effects);
+                }
+                if !any {
+                    break;
+                }
+                self.release();
+            }
+        }
+        self.finish()
+    }
+
+    /// How long the thread may wait for the next batch.
+    fn patience(&self, now: Time) -> Duration {
+        let mut until = now + NAP;
+        if let Some(at) = self.node.as_ref().and_then(Broker::deadline) {
+            until = until.min(at);
+        }
+        if let Some(zero) = self.thread.shared.zero() {
+            for (crash, begun) in &self.crashes {
+                let at = if *begun { crash.until_ns } else { crash.at_ns };
+                until = until.min(zero.plus_nanos(at));
+            }
+        }
+        until.since(now)
+    }
+
+    fn boot(&mut self) {
+        let boot = Boot {
+            seed: self.thread.seed.nth(self.boots),
+            node: NodeId(0),
+            peers: vec![NodeId(0)],
+        };
+        self.boots += 1;
+        let now = self.thread.clock.now();
+        match BrokerOf::<C>::boot(&self.thread.config, boot, now, &mut self.effects) {
+            Ok(node) => {
+                self.node = Some(node);
+                self.release();
+            }
+            Err(error) => self.end.broken = Some(format!("the node did not boot: {error}")),
+        }
+    }
+
+    fn faults(&mut self) {
+        let Some(zero) = self.thread.shared.zero() else { return };
+        let now_ns = self.thread.clock.now().nanos_since(zero);
+        for index in 0..self.crashes.len() {
+            let (crash, begun) = self.crashes[index];
+            if !begun && now_ns >= crash.at_ns {
+                self.crashes[index].1 = true;
+                self.end.faults.push(crash.index);
+                self.crash(crash.how);
+            } else if begun && now_ns >= crash.until_ns && self.node.is_none() {
+                self.crashes.remove(index);
+                self.boot();
+                return;
+            }
+        }
+    }
+
+    /// The node is dropped; its files stay. A power loss cannot be had on a
+    /// running machine, so here it is a process kill, and the report says so.
+    fn crash(&mut self, _how: CrashKind) {
+        self.node = None;
+        self.effects.clear();
+        self.disk.forget_unwritten();
+        let now = self.thread.clock.now();
+        for conn in 0..self.owners.len() {
+            if let Some(owner) = self.owners[conn].take() {
+                let conn = conn as u32;
+                self.end.closed.push((now, conn));
+                self.outboxes[usize::from(owner)].push(ToClient::Closed { conn, discard: None });
+            }
+        }
+        self.hand_over();
+    }
+
+    fn owner(&self, conn: u32) -> Option<u8> {
+        self.owners.get(conn as usize).copied().flatten()
+    }
+
+    fn take(&mut self, item: ToNode<BrokerOf<C>>, now: Time) {
+        let input = match item {
+            ToNode::Opened { conn, thread } => {
+                if self.node.is_none() {
+                    let closed = ToClient::Closed { conn, discard: None };
+                    self.outboxes[usize::from(thread)].push(closed);
+                    self.hand_over();
+                    return;
+                }
+                if self.owners.len() <= conn as usize {
+                    self.owners.resize(conn as usize + 1, None);
+                }
+                self.owners[conn as usize] = Some(thread);
+                Input::Opened { conn: ConnId(conn), origin: Origin::default() }
+            }
+            ToNode::Frame { conn, frame } => {
+                if self.owner(conn).is_none() {
+                    let cause = match self.node {
+                        Some(_) => Cause::ConnectionDropped,
+                        None => Cause::BrokerCrash,
+                    };
+                    let drops = &mut self.end.drops;
+                    frame.payloads(&mut |payload| {
+                        if let Some(identity) = Identity::read(payload) {
+                            drops.push(Drop { number: identity.number, scope: None, cause });
+                        }
+                    });
+                    return;
+                }
+                self.arrived(&frame, now);
+                Input::Frame { conn: ConnId(conn), frame }
+            }
+            ToNode::Closed { conn } => {
+                if self.owner(conn).is_none() {
+                    return;
+                }
+                self.owners[conn as usize] = None;
+                self.end.closed.push((now, conn));
+                Input::Closed { conn: ConnId(conn) }
+            }
+            ToNode::Drained { conn, bytes } => {
+                if self.owner(conn).is_none() {
+                    return;
+                }
+                Input::Drained { conn: ConnId(conn), bytes }
+            }
+            ToNode::Synced { token, result } => {
+                self.end.syncs += 1;
+                Input::Synced { token, result }
+            }
+        };
+        if let Some(node) = &mut self.node {
+            node.handle(now, input, &mut self.effects);
+        }
+    }
+
+    fn arrived(&mut self, frame: &<BrokerOf<C> as Broker>::Up, now: Time) {
+        let Some(zero) = self.thread.shared.zero() else { return };
+        self.end.bytes_in += frame.wire_len() as u64;
+        let now_ns = now.nanos_since(zero);
+        let (end, step) = (&mut self.end, self.thread.step);
+        frame.payloads(&mut |payload| {
+            if let Some(identity) = Identity::read(payload) {
+                let transit = now_ns.saturating_sub(identity.intended_ns);
+                end.transit_ns = end.transit_ns.max(transit);
+                if identity.number.is_multiple_of(step) {
+                    end.arrived_at.entry(identity.number).or_insert(now_ns);
+                }
+            }
+        });
+    }
+
+    /// Writes what the batch appended, then lets its effects go.
+    fn release(&mut self) {
+        if let Err(error) = self.effects.disk().flush() {
+            self.end.broken.get_or_insert(format!("the node's disk failed: {error}"));
+            self.effects.clear();
+            return;
+        }
+        let released = self.thread.clock.now();
+        let mut effects = std::mem::take(&mut self.scratch);
+        self.effects.swap(&mut effects);
+        for effect in effects.drain(..) {
+            self.effect(effect, released);
+        }
+        self.scratch = effects;
+        self.hand_over();
+    }
+
+    fn effect(&mut self, effect: Effect<BrokerOf<C>>, released: Time) {
+        match effect {
+            Effect::Send { conn, frame } => {
+                let Some(owner) = self.owner(conn.0) else { return };
+                self.end.bytes_out += frame.wire_len() as u64;
+                let item = ToClient::Frame { conn: conn.0, released, frame };
+                self.outboxes[usize::from(owner)].push(item);
+            }
+            Effect::Close { conn, reason } => {
+                let Some(owner) = self.owner(conn.0) else { return };
+                self.owners[conn.0 as usize] = None;
+                self.end.closed.push((released, conn.0));
+                let discard = reason.discards_pending().then(|| reason.cause());
+                let item = ToClient::Closed { conn: conn.0, discard };
+                self.outboxes[usize::from(owner)].push(item);
+            }
+            Effect::Peer { .. } => {}
+            Effect::Sync { file, token } => self.syncer.sync(file, token),
+            Effect::Note(note) => self.note(note, released),
+        }
+    }
+
+    fn note(&mut self, note: Note, now: Time) {
+        match note {
+            Note::Dropped { cause, conn, message: Some(identity) } => match conn {
+                Some(conn) => self.end.copies_dropped.push((conn.0, identity.number, cause)),
+                None => {
+                    self.end.drops.push(Drop { number: identity.number, scope: None, cause });
+                }
+            },
+            Note::Passed { point: Point::Arrived, number }
+                if number.is_multiple_of(self.thread.step) =>
+            {
+                if let Some(zero) = self.thread.shared.zero() {
+                    self.end.arrived_at.entry(number).or_insert(now.nanos_since(zero));
+                }
+            }
+            Note::Sometimes(what) => *self.end.sometimes.entry(what).or_default() += 1,
+            _ => {}
+        }
+    }
+
+    fn hand_over(&mut self) {
+        for (way, outbox) in self.thread.to_clients.iter().zip(&mut self.outboxes) {
+            if !outbox.is_empty() {
+                way.give(outbox);
+                self.thread.shared.moved();
+            }
+        }
+    }
+
+    fn finish(mut self) -> NodeEnd<BrokerOf<C>> {
+        self.end.cpu_s = self.cpu.used_s();
+        self.end.memory_bytes = self.node.as_ref().map_or(0, Broker::memory_bytes);
+        self.end.disk_bytes = self.disk.written();
+        let mut rest = Vec::new();
+        self.thread.inbox.take(&mut rest);
+        for item in rest {
+            if let ToNode::Frame { frame, .. } = item {
+                let numbers = &mut self.end.undrained_numbers;
+                frame.payloads(&mut |payload| {
+                    numbers.extend(Identity::read(payload).map(|identity| identity.number));
+                });
+            }
+        }
+        debug_assert!(usize::from(SENDERS) < self.outboxes.len());
+        self.end
+    }
+}

@@ -1,0 +1,79 @@
+//! What the simulated CPUs charge.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Nanoseconds of one core for the parts of a contender's work.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Costs {
+    /// The node takes a frame.
+    pub frame_in_ns: f64,
+    /// Each byte of it.
+    pub byte_in_ns: f64,
+    /// The node sends a frame.
+    pub frame_out_ns: f64,
+    /// Each byte of it.
+    pub byte_out_ns: f64,
+    /// A client submits an operation and sends its frame.
+    pub client_send_ns: f64,
+    /// A client receives a delivery and hands it to the application.
+    pub client_receive_ns: f64,
+    /// A disk write of one gathered batch, page cache.
+    pub append_ns: f64,
+    /// A sync of the disk.
+    pub sync_ns: f64,
+    /// Relative spread of the figures (0.1: they were seen to vary by 10 %).
+    pub spread: f64,
+    /// The day they were measured.
+    pub date: String,
+    /// How.
+    pub source: String,
+}
+
+/// The cost table that ships with the lab; see the file for how it was measured.
+const TABLE: &str = include_str!("costs.toml");
+
+impl Costs {
+    /// The costs of a contender.
+    ///
+    /// # Panics
+    /// If the table that ships with the lab has no row for it; a test asks for
+    /// every contender.
+    pub fn of(contender: &str) -> Costs {
+        let table: toml::Table = TABLE.parse().expect("the shipped cost table is valid TOML");
+        let row = table
+            .get(contender)
+            .unwrap_or_else(|| panic!("the shipped cost table has a row for `{contender}`"));
+        row.clone().try_into().expect("the shipped cost table has valid rows")
+    }
+
+    /// The node's time for taking a frame of `bytes`.
+    pub fn take(&self, bytes: usize) -> f64 {
+        self.frame_in_ns + self.byte_in_ns * bytes as f64
+    }
+
+    /// The node's time for sending a frame of `bytes`.
+    pub fn send(&self, bytes: usize) -> f64 {
+        self.frame_out_ns + self.byte_out_ns * bytes as f64
+    }
+
+    /// The client's time for a delivery.
+    pub fn receive(&self) -> Duration {
+        Duration::from_nanos(self.client_receive_ns as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_contender_has_costs_with_a_source() {
+        for name in crate::contenders::names() {
+            let costs = Costs::of(name);
+            assert!(costs.frame_in_ns > 0.0 && !costs.source.is_empty(), "{name}");
+        }
+    }
+}

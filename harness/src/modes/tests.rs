@@ -1,0 +1,222 @@
+//! Both modes with the canary: the smallest broker there is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker_contract::{Contender, SeedStream, Settings, Start};
+use lab_reports::record::Mode;
+use lab_workloads::scenario::model::{
+    Arrival, Connections, Durations, Fault, FaultKind, Field, FieldSource, Link, Phase, PhaseKind,
+    Population, Role, Scenario, Sizes, Stream, Subscription, Template, TemplatePart,
+};
+
+use super::embedded::canary::Canary;
+use super::sim::costs::Costs;
+use super::{embedded, sim};
+use crate::measure::meters::histogram;
+use crate::trial::account::{Accounted, Label, account};
+use crate::trial::{RawTrial, Watch};
+
+fn literal(text: &str) -> Template {
+    Template { parts: vec![TemplatePart::Literal(text.to_owned())], text: text.to_owned() }
+}
+
+/// Twenty devices at 50 messages/s each for a second and a half, one reader.
+fn scenario(faults: Vec<Fault>) -> Arc<Scenario> {
+    let device = Field {
+        name: "device".to_owned(),
+        source: FieldSource::Member,
+        prefix: "d".to_owned(),
+        width: 2,
+    };
+    let channel = Template {
+        parts: vec![TemplatePart::Literal("t.".to_owned()), TemplatePart::Field(device)],
+        text: "t.{device}".to_owned(),
+    };
+    let phase = |kind, start_ms: u64, end_ms: u64, rate: f64| Phase {
+        kind,
+        start_ns: start_ms * 1_000_000,
+        end_ns: end_ms * 1_000_000,
+        rate_from: rate,
+        rate_to: rate,
+    };
+    Arc::new(Scenario {
+        name: "tiny".to_owned(),
+        title: "Tiny".to_owned(),
+        question: "Does it run?".to_owned(),
+        lesson: "It does.".to_owned(),
+        seed: 1,
+        phases: vec![
+            phase(PhaseKind::WarmUp, 0, 200, 1.0),
+            phase(PhaseKind::Steady, 200, 1_500, 1.0),
+            phase(PhaseKind::Drain, 1_500, 2_500, 0.0),
+        ],
+        links: vec![Link {
+            name: "lan".to_owned(),
+            round_trip: Duration::from_millis(1),
+            jitter: Duration::from_micros(100),
+            bandwidth_bps: None,
+        }],
+        populations: vec![
+            Population {
+                name: "devices".to_owned(),
+                count: 20,
+                link: 0,
+                connections: Connections::PerMember,
+                role: Role::Publisher {
+                    streams: vec![Stream {
+                        name: "readings".to_owned(),
+                        channel,
+                        arrival: Arrival::Poisson { rate_per_s: 50.0 },
+                        size: Sizes::Uniform { min: 64, max: 256 },
+                        key: None,
+                    }],
+                },
+            },
+            Population {
+                name: "reader".to_owned(),
+                count: 1,
+                link: 0,
+                connections: Connections::PerMember,
+                role: Role::Subscriber(Subscription {
+                    filter: literal("t.*"),
+                    group: None,
+                    start: Start::New,
+                    processing: Durations::Fixed(Duration::from_micros(200)),
+                    failure_rate: 0.0,
+                    nak_rate: 0.0,
+                    nak_delay: None,
+                    ack: broker_contract::AckPolicy::None,
+                    durable: false,
+                    max_in_flight: None,
+                    inbox: 1_000,
+                }),
+            },
+        ],
+        faults,
+        contenders: BTreeMap::new(),
+        objectives: Vec::new(),
+        non_defaults: Vec::new(),
+        hash: String::new(),
+    })
+}
+
+fn costs() -> Costs {
+    Costs {
+        frame_in_ns: 1_000.0,
+        byte_in_ns: 1.0,
+        frame_out_ns: 500.0,
+        byte_out_ns: 1.0,
+        client_send_ns: 100.0,
+        client_receive_ns: 100.0,
+        append_ns: 0.0,
+        sync_ns: 0.0,
+        spread: 0.0,
+        date: String::new(),
+        source: "made up".to_owned(),
+    }
+}
+
+fn simulated(scenario: &Arc<Scenario>, seed: u64) -> RawTrial {
+    let configured = Canary::configure(&Settings::default()).expect("configures");
+    let seed = SeedStream::new(seed);
+    sim::run::<Canary>(scenario, &configured, &costs(), seed, &Watch::default())
+}
+
+fn accounted(scenario: &Arc<Scenario>, raw: RawTrial, mode: Mode, seed: u64) -> Accounted {
+    let canary = histogram();
+    let label = Label {
+        contender: "canary",
+        mode,
+        repeat: 0,
+        settings: &Settings::default(),
+        proof: broker_contract::Proof::NOTHING,
+        seed: SeedStream::new(seed),
+        canary: (mode != Mode::Sim).then_some(&canary),
+    };
+    account::<Canary>(scenario, raw, &label)
+}
+
+fn assert_kept(accounted: &Accounted) {
+    let trial = &accounted.trial;
+    assert!(trial.valid, "{:?}", trial.invalid_reason);
+    let deliveries = &trial.ledger.deliveries;
+    assert!(deliveries.expected > 1_000, "{deliveries:?}");
+    assert!(trial.ledger.messages.is_balanced() && deliveries.is_balanced());
+    assert_eq!(deliveries.lost_unexplained, 0, "{deliveries:?}");
+    assert_eq!((trial.ledger.corrupt, trial.ledger.duplicates, trial.ledger.reordered), (0, 0, 0));
+    let stages: f64 = trial.anatomy.values().sum();
+    assert!((stages - trial.anatomy_mean_us.expect("sampled")).abs() < 0.01 * stages);
+}
+
+#[test]
+fn a_simulated_run_keeps_its_books_and_repeats() {
+    let scenario = scenario(Vec::new());
+    let first = simulated(&scenario, 7);
+    let (again, other) = (simulated(&scenario, 7), simulated(&scenario, 8));
+    assert_eq!(first.trace_hash, again.trace_hash);
+    assert_ne!(first.trace_hash, other.trace_hash);
+    let accounted = accounted(&scenario, first, Mode::Sim, 7);
+    assert_kept(&accounted);
+    let deliveries = accounted.trial.ledger.deliveries;
+    assert_eq!(deliveries.expected, deliveries.delivered);
+    let response = &accounted.trial.delivery.response;
+    let mean = response.mean_us.expect("delivered");
+    // Two links of half a millisecond and at most their jitter; the node and the
+    // reader's 200 us add a little.
+    assert!((1_000.0..1_600.0).contains(&mean), "{mean}");
+    let stages: f64 = accounted.trial.anatomy.values().sum();
+    let links = accounted.trial.anatomy["to_broker"] + accounted.trial.anatomy["to_consumer"];
+    assert!((1_000.0..1_200.0).contains(&links) && links < stages);
+}
+
+#[test]
+fn a_killed_reader_leaves_a_hole_that_is_explained() {
+    let fault = Fault {
+        kind: FaultKind::SubscriberRestart { population: 1, first: 0, members: 1, graceful: false },
+        at_ns: 500_000_000,
+        until_ns: 700_000_000,
+    };
+    let scenario = scenario(vec![fault]);
+    let accounted = accounted(&scenario, simulated(&scenario, 3), Mode::Sim, 3);
+    assert_kept(&accounted);
+    let deliveries = accounted.trial.ledger.deliveries;
+    let lost = deliveries.lost_explained;
+    assert!((150..260).contains(&lost), "about 200 ms at 1,000/s: {deliveries:?}");
+    assert!(accounted.trial.faults[0].took_effect);
+}
+
+#[test]
+fn a_slow_reader_makes_its_messages_wait() {
+    let fault = Fault {
+        kind: FaultKind::SlowSubscriber {
+            population: 1,
+            first: 0,
+            members: 1,
+            factor: 10.0,
+            at_least: Duration::ZERO,
+        },
+        at_ns: 500_000_000,
+        until_ns: 800_000_000,
+    };
+    let scenario = scenario(vec![fault]);
+    let accounted = accounted(&scenario, simulated(&scenario, 3), Mode::Sim, 3);
+    assert_kept(&accounted);
+    let p99 = accounted.trial.delivery.response.max_us.expect("delivered");
+    assert!(p99 > 50_000.0, "2 ms of work every 1 ms piles up: {p99}");
+    assert!(accounted.trial.anatomy["consumer_wait"] > 5_000.0);
+}
+
+#[test]
+fn an_embedded_run_keeps_its_books() {
+    let scenario = scenario(Vec::new());
+    let configured = Canary::configure(&Settings::default()).expect("configures");
+    let raw =
+        embedded::run::<Canary>(&scenario, &configured, SeedStream::new(5), &Watch::default());
+    let accounted = accounted(&scenario, raw, Mode::Embedded, 5);
+    assert_kept(&accounted);
+    let deliveries = accounted.trial.ledger.deliveries;
+    assert_eq!(deliveries.expected, deliveries.delivered + deliveries.undrained);
+    assert!(accounted.trial.generator.lag_max_us.is_some());
+}

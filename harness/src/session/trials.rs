@@ -1,0 +1,310 @@
+//! Which trials, in which order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use broker_contract::{Contender, Proof, SeedStream, Settings};
+use hdrhistogram::Histogram;
+use lab_reports::record::{Cost, Mode, Trial};
+use lab_workloads::scenario::model::{ContenderOverrides, PhaseKind, Scenario};
+
+use super::progress::Progress;
+use crate::contenders::{self, ContenderSpec, Visit};
+use crate::exit::CliError;
+use crate::measure::meters::histogram;
+use crate::modes::embedded::canary::Canary;
+use crate::modes::sim::costs::Costs;
+use crate::modes::{embedded, sim};
+use crate::trial::account::{Accounted, Label, account};
+use crate::trial::{RawTrial, Watch};
+
+/// Nanoseconds that the canary is measured for.
+const CANARY_NS: u64 = 1_500_000_000;
+
+/// A contender, ready to run.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    spec: ContenderSpec,
+    settings: Settings,
+    proof: Proof,
+}
+
+/// Resolves the settings of every contender.
+///
+/// # Errors
+/// [`CliError::Usage`] naming the contender and the setting.
+pub fn prepare(scenario: &Scenario, specs: &[ContenderSpec]) -> Result<Vec<Prepared>, CliError> {
+    specs.iter().map(|spec| prepare_one(scenario, spec)).collect()
+}
+
+/// Resolves the settings of one contender.
+///
+/// # Errors
+/// [`CliError::Usage`] naming the contender and the setting.
+pub fn prepare_one(scenario: &Scenario, spec: &ContenderSpec) -> Result<Prepared, CliError> {
+    struct Prepare<'a>(&'a ContenderSpec, ContenderOverrides);
+    impl Visit for Prepare<'_> {
+        type Out = Result<(Settings, Proof), String>;
+        fn visit<C: Contender>(self) -> Self::Out {
+            let settings = self
+                .0
+                .resolve::<C>(&self.1.presets, &self.1.settings)
+                .map_err(|error| error.to_string())?;
+            let configured = C::configure(&settings).map_err(|error| error.to_string())?;
+            Ok((settings, configured.proof))
+        }
+    }
+    let overrides = scenario.contenders.get(&spec.name).cloned().unwrap_or_default();
+    match contenders::with(&spec.name, Prepare(spec, overrides)) {
+        Some(Ok((settings, proof))) => Ok(Prepared { spec: spec.clone(), settings, proof }),
+        Some(Err(reason)) => Err(CliError::Usage(format!("contender `{}`: {reason}", spec.label))),
+        None => Err(CliError::Usage(format!("there is no contender `{}`", spec.name))),
+    }
+}
+
+impl Prepared {
+    /// Runs `visit` with this contender's type.
+    fn with<V: Visit>(&self, visit: V) -> V::Out {
+        contenders::with(&self.spec.name, visit).expect("a prepared contender is in the table")
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+/// The seed of a repeat: the first uses the run's own, so that a run without
+/// repeats and the first repeat are the same.
+fn seed_of(scenario: &Scenario, repeat: u32) -> SeedStream {
+    let root = SeedStream::new(scenario.seed);
+    if repeat == 0 { root } else { root.fork("repeat").nth(u64::from(repeat)) }
+}
+
+struct RunOne<'a> {
+    scenario: &'a Arc<Scenario>,
+    prepared: &'a Prepared,
+    mode: Mode,
+    repeat: u32,
+    canary: Option<&'a Histogram<u64>>,
+    watch: &'a Watch,
+}
+
+impl Visit for RunOne<'_> {
+    type Out = Accounted;
+    fn visit<C: Contender>(self) -> Accounted {
+        let configured = C::configure(&self.prepared.settings)
+            .expect("settings that were prepared configure again");
+        let seed = seed_of(self.scenario, self.repeat);
+        let raw: RawTrial = match self.mode {
+            Mode::Sim => {
+                let costs = Costs::of(C::NAME);
+                sim::run::<C>(self.scenario, &configured, &costs, seed, self.watch)
+            }
+            _ => embedded::run::<C>(self.scenario, &configured, seed, self.watch),
+        };
+        let label = Label {
+            contender: &self.prepared.spec.label,
+            mode: self.mode,
+            repeat: self.repeat,
+            settings: &self.prepared.settings,
+            proof: self.prepared.proof,
+            seed,
+            canary: self.canary,
+        };
+        account::<C>(self.scenario, raw, &label)
+    }
+}
+
+/// Runs everything: simulations on all cores, since nothing outside touches
+/// virtual time; wall-clock trials one after the other, contenders interleaved
+/// (A B, B A, ...), a canary before each round.
+pub fn run_all(
+    scenario: &Arc<Scenario>,
+    prepared: &[Prepared],
+    modes: &[Mode],
+    repeats: u32,
+    interrupt: &Arc<AtomicBool>,
+) -> Vec<Accounted> {
+    let progress = Progress::new();
+    let mut all = Vec::new();
+    for mode in modes {
+        if *mode == Mode::Sim {
+            all.extend(simulate(scenario, prepared, repeats, interrupt, &progress));
+        } else {
+            all.extend(embed(scenario, prepared, repeats, interrupt, &progress));
+        }
+    }
+    all
+}
+
+fn simulate(
+    scenario: &Arc<Scenario>,
+    prepared: &[Prepared],
+    repeats: u32,
+    interrupt: &Arc<AtomicBool>,
+    progress: &Progress,
+) -> Vec<Accounted> {
+    let jobs: Vec<(u32, &Prepared)> =
+        (0..repeats).flat_map(|repeat| prepared.iter().map(move |p| (repeat, p))).collect();
+    let next = AtomicUsize::new(0);
+    let done: Mutex<BTreeMap<usize, Accounted>> = Mutex::new(BTreeMap::new());
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    std::thread::scope(|scope| {
+        for _ in 0..workers.min(jobs.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((repeat, contender)) = jobs.get(index) else { break };
+                    if interrupt.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let accounted =
+                        watched(progress, Mode::Sim, *repeat, contender, interrupt, |watch| {
+                            contender.with(RunOne {
+                                scenario,
+                                prepared: contender,
+                                mode: Mode::Sim,
+                                repeat: *repeat,
+                                canary: None,
+                                watch,
+                            })
+                        });
+                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, accounted);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+}
+
+fn embed(
+    scenario: &Arc<Scenario>,
+    prepared: &[Prepared],
+    repeats: u32,
+    interrupt: &Arc<AtomicBool>,
+    progress: &Progress,
+) -> Vec<Accounted> {
+    let mut all = Vec::new();
+    for repeat in 0..repeats {
+        if interrupt.load(Ordering::Relaxed) {
+            break;
+        }
+        let canary = canary(scenario, repeat, interrupt);
+        let mut order: Vec<&Prepared> = prepared.iter().collect();
+        if repeat % 2 == 1 {
+            order.reverse();
+        }
+        for contender in order {
+            if interrupt.load(Ordering::Relaxed) {
+                break;
+            }
+            all.push(watched(progress, Mode::Embedded, repeat, contender, interrupt, |watch| {
+                contender.with(RunOne {
+                    scenario,
+                    prepared: contender,
+                    mode: Mode::Embedded,
+                    repeat,
+                    canary: Some(&canary),
+                    watch,
+                })
+            }));
+        }
+    }
+    all
+}
+
+/// Runs one trial with a bar beside it.
+fn watched(
+    progress: &Progress,
+    mode: Mode,
+    repeat: u32,
+    prepared: &Prepared,
+    interrupt: &Arc<AtomicBool>,
+    run: impl FnOnce(&Watch) -> Accounted,
+) -> Accounted {
+    let mut name = format!("{mode} {}", prepared.spec.label);
+    if repeat > 0 {
+        name.push_str(&format!(" #{}", repeat + 1));
+    }
+    let bar = progress.begin(name);
+    let watch = Watch::new(interrupt.clone());
+    let done = Arc::new(AtomicBool::new(false));
+    let accounted = std::thread::scope(|scope| {
+        let follower = scope.spawn(|| bar.follow(&watch, &done));
+        let accounted = run(&watch);
+        done.store(true, Ordering::Release);
+        follower.thread().unpark();
+        accounted
+    });
+    bar.end(&summary(&accounted.trial));
+    accounted
+}
+
+fn summary(trial: &Trial) -> String {
+    match (&trial.invalid_reason, trial.delivery.response.p99_us) {
+        (Some(reason), _) => format!("invalid: {reason}"),
+        (None, Some(p99)) => {
+            format!("{} delivered, p99 {:.2} ms", trial.ledger.deliveries.delivered, p99 / 1e3)
+        }
+        (None, None) => format!("{} delivered", trial.ledger.deliveries.delivered),
+    }
+}
+
+/// Response times of the same plan with nothing in between, over its first stretch.
+fn canary(scenario: &Arc<Scenario>, repeat: u32, interrupt: &Arc<AtomicBool>) -> Histogram<u64> {
+    let mut short = Scenario::clone(scenario);
+    short.faults.clear();
+    short.contenders.clear();
+    // The steady rates matter, so the canary's one phase is a steady one.
+    short.phases.retain(|phase| phase.kind == PhaseKind::Steady);
+    short.phases.truncate(1);
+    if let Some(phase) = short.phases.first_mut() {
+        phase.end_ns = phase.end_ns.min(phase.start_ns + CANARY_NS) - phase.start_ns;
+        phase.start_ns = 0;
+    }
+    let configured = Canary::configure(&Settings::default()).expect("it has nothing to configure");
+    let seed = seed_of(scenario, repeat).fork("canary");
+    let watch = Watch::new(interrupt.clone());
+    let raw = embedded::run::<Canary>(&Arc::new(short), &configured, seed, &watch);
+    let mut all = histogram();
+    for pair in raw.measured.by_population.iter().flatten() {
+        all.add(&pair.response).expect("one configuration");
+    }
+    all
+}
+
+/// What the simulated trials charged for work, for the record.
+pub fn costs(trials: &[Trial]) -> BTreeMap<String, Vec<Cost>> {
+    let mut out = BTreeMap::new();
+    for trial in trials.iter().filter(|trial| trial.mode == Mode::Sim) {
+        let name = trial.contender.split(':').next().unwrap_or_default();
+        if out.contains_key(name) {
+            continue;
+        }
+        let costs = Costs::of(name);
+        let row = |what: &str, value: f64| Cost {
+            name: what.to_owned(),
+            value,
+            unit: "ns".to_owned(),
+            source: costs.source.clone(),
+            date: costs.date.clone(),
+            spread: Some(costs.spread),
+        };
+        let rows = vec![
+            row("node, per frame in", costs.frame_in_ns),
+            row("node, per byte in", costs.byte_in_ns),
+            row("node, per frame out", costs.frame_out_ns),
+            row("node, per byte out", costs.byte_out_ns),
+            row("client, per frame sent", costs.client_send_ns),
+            row("client, per delivery", costs.client_receive_ns),
+            row("disk, per gathered write", costs.append_ns),
+            row("disk, per sync", costs.sync_ns),
+        ];
+        out.insert(name.to_owned(), rows);
+    }
+    out
+}

@@ -1,0 +1,322 @@
+//! Laying what was sent beside what was seen.
+
+use broker_contract::Cause;
+
+use super::absence::Absences;
+use super::account::{Account, Messages, ScopeAccount};
+use super::numbers::{PAGE, WORDS, Words};
+use super::seen::SeenLog;
+use super::sent::{Endings, SentLog};
+
+/// A copy that somebody let go of, and why.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Drop {
+    /// The message.
+    pub number: u32,
+    /// Whose copy; `None` for every scope's, as when the publisher's side lost it.
+    pub scope: Option<u32>,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// A time during which a member's subscription was not in force, on the run's
+/// clock (zero is the end of set-up).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// The scope it receives for.
+    pub scope: u32,
+    /// The member within its group; 0 without a group.
+    pub seat: u32,
+    /// From when the node no longer had the subscription.
+    pub from_ns: u64,
+    /// Until when it was confirmed again.
+    pub until_ns: u64,
+}
+
+/// The plan, drawn again.
+///
+/// Only asked about copies that went missing from a scope with absences, and in
+/// ascending order of numbers, so that an implementation can stream the plan. It
+/// may be asked several times about one number, once for each scope.
+pub trait Replay {
+    /// When message `number` was intended.
+    fn intended_ns(&mut self, number: u32) -> u64;
+
+    /// Which seat of an emulated group takes message `number`; `None` when the
+    /// broker shares the work, and for a scope without a group.
+    fn owner(&mut self, scope: u32, number: u32) -> Option<u32>;
+}
+
+impl<R: Replay + ?Sized> Replay for &mut R {
+    fn intended_ns(&mut self, number: u32) -> u64 {
+        (**self).intended_ns(number)
+    }
+
+    fn owner(&mut self, scope: u32, number: u32) -> Option<u32> {
+        (**self).owner(scope, number)
+    }
+}
+
+/// Everything that decides what became of a run's messages.
+///
+/// A copy is expected when its message was attempted for its scope and did not
+/// definitely fail; with an unknown outcome, only if it came. Of an expected copy
+/// that did not come, the first of these that applies decides:
+///
+/// 1. An exact [`Drop`] of it explains it, by its cause. [`Cause::NoSubscriber`]
+///    and [`Cause::SubscriberAway`] are what a broker also says that has forgotten
+///    a subscription, so they explain only what rule 3 would.
+/// 2. It is *undrained* if it is listed so, or its scope was cut off while it was
+///    still being served.
+/// 3. It is explained if its scope was away at some moment between the message's
+///    intended time and the longest transit after it: the one seat of a scope
+///    without a group; the owner's seat of an emulated group; all seats at one
+///    common moment where the broker shares the work. Not so for an acknowledged
+///    message of a contender that delivers at least once: it has to keep it.
+/// 4. It is lost, unexplained.
+#[derive(Clone, Debug)]
+pub struct Reconcile<'a, R> {
+    /// What was sent.
+    pub sent: &'a SentLog,
+    /// What was seen, all logs merged.
+    pub seen: &'a SeenLog,
+    /// Copies let go of, in order of time; of several for one copy the last counts.
+    pub drops: &'a [Drop],
+    /// Absences, in any order.
+    pub away: &'a [Away],
+    /// Copies still under way when the run was cut off, as (scope, number).
+    pub undrained: &'a [(u32, u32)],
+    /// Scopes that were still being served when the run was cut off.
+    pub lagging: &'a [u32],
+    /// The longest time from a message's intended moment to the node's handling.
+    pub transit_ns: u64,
+    /// Members of each scope's group; 1 for a scope without.
+    pub seats: &'a [u32],
+    /// What the contender promises: whether a message may be lost on its way.
+    pub at_most_once: bool,
+    /// The plan.
+    pub replay: R,
+}
+
+impl<R: Replay> Reconcile<'_, R> {
+    /// Decides what became of every copy.
+    ///
+    /// # Panics
+    /// If the two logs are not over the same scopes.
+    pub fn run(self) -> Account {
+        assert_eq!(
+            self.sent.scopes(),
+            self.seen.scopes(),
+            "the logs of one run have the same scopes"
+        );
+        let (sent, seen) = (self.sent, self.seen);
+        let mut scopes: Vec<ScopeAccount> = (0..sent.scopes())
+            .map(|scope| {
+                let scope = seen.scope(scope);
+                ScopeAccount {
+                    duplicates: scope.duplicates,
+                    redelivered: scope.redelivered,
+                    reordered: scope.reordered,
+                    corrupt: scope.corrupt,
+                    ..ScopeAccount::default()
+                }
+            })
+            .collect();
+        let mut judge = Judge::new(self);
+        let mut examples = Vec::new();
+        let mut endings = Endings::new();
+        let (mut expected, mut came) = ([0; WORDS], [0; WORDS]);
+        for page in 0..sent.pages().max(seen.pages()) {
+            // Scopes with something missing, and what.
+            let mut missing: Vec<(u32, Box<Words>)> = Vec::new();
+            sent.read_page(page, &mut endings);
+            let plain = sent.is_plain(page);
+            for (scope, account) in (0..).zip(&mut scopes) {
+                let (wanted, found) = (sent.expected_numbers(scope), &seen.scope(scope).numbers);
+                if plain && wanted.same_page(found, page) {
+                    account.expected += wanted.page_len(page);
+                    account.delivered += wanted.page_len(page);
+                    continue;
+                }
+                wanted.read_page(page, &mut expected);
+                found.read_page(page, &mut came);
+                if let Some(words) = account.settle(&endings, &expected, &came) {
+                    missing.push((scope, words));
+                }
+            }
+            let mut here = Vec::new();
+            for word in 0..WORDS {
+                here.clear();
+                here.extend(
+                    missing
+                        .iter()
+                        .map(|(scope, words)| (*scope, words[word]))
+                        .filter(|(_, word)| *word != 0),
+                );
+                let mut left = here.iter().fold(0, |all, (_, word)| all | word);
+                while left != 0 {
+                    let bit = left.trailing_zeros();
+                    left &= left - 1;
+                    let number = page as u32 * PAGE + word as u32 * 64 + bit;
+                    let acked = endings.acked[word] >> bit & 1 == 1;
+                    for (scope, _) in here.iter().filter(|(_, word)| word >> bit & 1 == 1) {
+                        let verdict = judge.decide(number, *scope, acked);
+                        scopes[*scope as usize].missed(verdict);
+                        if verdict == Verdict::Unexplained && examples.len() < Account::EXAMPLES {
+                            examples.push((number, *scope));
+                        }
+                    }
+                }
+            }
+        }
+        let messages = Messages {
+            attempted: sent.attempted(),
+            acked: sent.acked(),
+            failed: sent.failed(),
+            unknown: sent.unknown(),
+            unacked: sent.unacked(),
+        };
+        Account { unexplained_examples: examples, ..Account::of(messages, scopes) }
+    }
+}
+
+impl ScopeAccount {
+    /// Counts what came of a page, and returns what is missing from it, if
+    /// anything is.
+    fn settle(&mut self, ended: &Endings, expected: &Words, came: &Words) -> Option<Box<Words>> {
+        let mut missing: Option<Box<Words>> = None;
+        let count = |word: u64| u64::from(word.count_ones());
+        for word in 0..WORDS {
+            if expected[word] | came[word] == 0 {
+                continue;
+            }
+            let wanted = expected[word] & ended.attempted[word];
+            let hoped = wanted & !ended.failed[word];
+            let due = hoped & !ended.unknown[word];
+            self.delivered += count(hoped & came[word]);
+            self.expected += count(due | hoped & came[word]);
+            self.recovered += count(wanted & ended.unknown[word] & came[word]);
+            self.aborted_reads += count(wanted & ended.failed[word] & came[word]);
+            let stray = count(came[word] & !wanted);
+            self.misdelivered += stray;
+            self.corrupt += stray;
+            let absent = due & !came[word];
+            if absent != 0 {
+                missing.get_or_insert_with(|| Box::new([0; WORDS]))[word] = absent;
+            }
+        }
+        missing
+    }
+
+    fn missed(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Explained(cause) => {
+                self.lost_explained += 1;
+                *self.causes.entry(cause.name()).or_default() += 1;
+            }
+            Verdict::Undrained => self.undrained += 1,
+            Verdict::Unexplained => self.lost_unexplained += 1,
+        }
+    }
+}
+
+/// What became of an expected copy that did not come.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    Explained(Cause),
+    Undrained,
+    Unexplained,
+}
+
+/// The evidence, sorted so that it can be asked.
+struct Judge<R> {
+    /// By number and scope, those of all scopes last; among equals in order of time.
+    drops: Vec<Drop>,
+    /// As (number, scope), ascending.
+    undrained: Vec<(u32, u32)>,
+    /// By scope.
+    lagging: Vec<bool>,
+    absences: Absences,
+    transit_ns: u64,
+    at_most_once: bool,
+    replay: R,
+}
+
+impl<R: Replay> Judge<R> {
+    fn new(case: Reconcile<'_, R>) -> Judge<R> {
+        let scopes = case.sent.scopes();
+        // Most that is let go of is a copy that nobody expected or that came
+        // another way; only the rest is worth sorting.
+        let is_missing = |scope: u32, number: u32| {
+            scope < scopes && case.sent.is_expected(scope, number) && !case.seen.seen(scope, number)
+        };
+        let mut drops: Vec<Drop> = case
+            .drops
+            .iter()
+            .filter(|drop| drop.scope.is_none_or(|scope| is_missing(scope, drop.number)))
+            .copied()
+            .collect();
+        drops.sort_by_key(place);
+        let mut undrained: Vec<(u32, u32)> = case
+            .undrained
+            .iter()
+            .filter(|(scope, number)| is_missing(*scope, *number))
+            .map(|(scope, number)| (*number, *scope))
+            .collect();
+        undrained.sort_unstable();
+        let mut lagging = vec![false; scopes as usize];
+        for scope in case.lagging {
+            if let Some(lags) = lagging.get_mut(*scope as usize) {
+                *lags = true;
+            }
+        }
+        Judge {
+            drops,
+            undrained,
+            lagging,
+            absences: Absences::new(scopes, case.seats, case.away),
+            transit_ns: case.transit_ns,
+            at_most_once: case.at_most_once,
+            replay: case.replay,
+        }
+    }
+
+    fn decide(&mut self, number: u32, scope: u32, acked: bool) -> Verdict {
+        let was_away = (self.at_most_once || !acked) && self.was_away(number, scope);
+        let of_scope = self.drops_of(number, Some(scope)).iter().rev();
+        let of_all = self.drops_of(number, None).iter().rev();
+        for drop in of_scope.chain(of_all) {
+            let claims_absence = matches!(drop.cause, Cause::NoSubscriber | Cause::SubscriberAway);
+            if !claims_absence || was_away {
+                return Verdict::Explained(drop.cause);
+            }
+        }
+        if self.lagging[scope as usize] || self.undrained.binary_search(&(number, scope)).is_ok() {
+            Verdict::Undrained
+        } else if was_away {
+            Verdict::Explained(Cause::SubscriberAway)
+        } else {
+            Verdict::Unexplained
+        }
+    }
+
+    fn was_away(&mut self, number: u32, scope: u32) -> bool {
+        if !self.absences.any(scope) {
+            return false;
+        }
+        let from_ns = self.replay.intended_ns(number);
+        let seat = self.replay.owner(scope, number);
+        self.absences.touch(scope, seat, (from_ns, from_ns.saturating_add(self.transit_ns)))
+    }
+
+    fn drops_of(&self, number: u32, scope: Option<u32>) -> &[Drop] {
+        let wanted = (number, scope.is_none(), scope);
+        let from = self.drops.partition_point(|drop| place(drop) < wanted);
+        let len = self.drops[from..].partition_point(|drop| place(drop) == wanted);
+        &self.drops[from..from + len]
+    }
+}
+
+fn place(drop: &Drop) -> (u32, bool, Option<u32>) {
+    (drop.number, drop.scope.is_none(), drop.scope)
+}

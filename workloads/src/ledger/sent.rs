@@ -1,0 +1,168 @@
+//! The publishing half of the ledger.
+
+use super::numbers::{Numbers, Words};
+
+/// How an attempt to publish ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Attempt {
+    /// The broker acknowledged it.
+    Acked,
+    /// It definitely did not take place.
+    Failed,
+    /// Nobody can tell. Also what an attempt is of which nothing was heard.
+    Unknown,
+    /// It went out, and nothing will be heard of it.
+    Sent,
+}
+
+/// What was attempted, how it ended, and who must receive it. Written by the
+/// thread that publishes.
+#[derive(Clone, Debug, Default)]
+pub struct SentLog {
+    attempted: Numbers,
+    acked: Numbers,
+    failed: Numbers,
+    sent: Numbers,
+    expected: Vec<Numbers>,
+}
+
+/// A page of attempts by how they ended, as bitmaps without overlap.
+pub(super) struct Endings {
+    pub attempted: Box<Words>,
+    pub acked: Box<Words>,
+    pub failed: Box<Words>,
+    pub unacked: Box<Words>,
+    pub unknown: Box<Words>,
+}
+
+impl SentLog {
+    /// An empty log over `scopes` scopes.
+    pub fn new(scopes: u32) -> Self {
+        SentLog { expected: vec![Numbers::default(); scopes as usize], ..SentLog::default() }
+    }
+
+    /// How many scopes there are.
+    pub fn scopes(&self) -> u32 {
+        self.expected.len() as u32
+    }
+
+    /// Message `number` is handed to a client. Numbers come in ascending order.
+    #[inline]
+    pub fn attempt(&mut self, number: u32) {
+        self.attempted.insert(number);
+    }
+
+    /// `scope` must receive message `number`, which is attempted.
+    ///
+    /// # Panics
+    /// If there is no such scope.
+    #[inline]
+    pub fn expect(&mut self, scope: u32, number: u32) {
+        self.expected[scope as usize].insert(number);
+    }
+
+    /// How the attempt at message `number` ended. The first definite end stays:
+    /// an acknowledgement after a time-out counts, and nothing after an
+    /// acknowledgement does. Returns whether this changed anything; it does not
+    /// for a message that was never attempted.
+    #[inline]
+    pub fn outcome(&mut self, number: u32, how: Attempt) -> bool {
+        let (target, others) = match how {
+            Attempt::Acked => (&mut self.acked, [&self.failed, &self.sent]),
+            Attempt::Failed => (&mut self.failed, [&self.acked, &self.sent]),
+            Attempt::Sent => (&mut self.sent, [&self.acked, &self.failed]),
+            Attempt::Unknown => return false,
+        };
+        self.attempted.contains(number)
+            && !others.iter().any(|other| other.contains(number))
+            && target.insert(number)
+    }
+
+    /// Messages attempted.
+    pub fn attempted(&self) -> u64 {
+        self.attempted.len()
+    }
+
+    /// Of these, acknowledged.
+    pub fn acked(&self) -> u64 {
+        self.acked.len()
+    }
+
+    /// Of these, definitely failed.
+    pub fn failed(&self) -> u64 {
+        self.failed.len()
+    }
+
+    /// Of these, sent with nothing to be heard.
+    pub fn unacked(&self) -> u64 {
+        self.sent.len()
+    }
+
+    /// Of these, those of which nothing is known so far.
+    pub fn unknown(&self) -> u64 {
+        self.attempted() - self.acked() - self.failed() - self.unacked()
+    }
+
+    /// Copies that `scope` was to receive, whatever became of the attempts.
+    pub fn expected(&self, scope: u32) -> u64 {
+        self.expected[scope as usize].len()
+    }
+
+    /// Copies that all scopes were to receive, whatever became of the attempts.
+    pub fn expected_in_all(&self) -> u64 {
+        self.expected.iter().map(Numbers::len).sum()
+    }
+
+    /// Whether `scope` was to receive message `number`.
+    pub fn is_expected(&self, scope: u32, number: u32) -> bool {
+        self.expected[scope as usize].contains(number)
+    }
+
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        let sets = [&self.attempted, &self.acked, &self.failed, &self.sent];
+        sets.into_iter().chain(&self.expected).map(Numbers::heap_bytes).sum::<usize>()
+            + self.expected.capacity() * size_of::<Numbers>()
+    }
+
+    pub(super) fn expected_numbers(&self, scope: u32) -> &Numbers {
+        &self.expected[scope as usize]
+    }
+
+    /// One more than the last page that may hold an attempt or an expectation.
+    pub(super) fn pages(&self) -> usize {
+        let expected = self.expected.iter().map(Numbers::pages).max().unwrap_or(0);
+        self.attempted.pages().max(expected)
+    }
+
+    /// Whether every number of a page was attempted, and ended well.
+    pub(super) fn is_plain(&self, page: usize) -> bool {
+        let attempted = self.attempted.page_len(page);
+        attempted == u64::from(super::numbers::PAGE)
+            && attempted == self.acked.page_len(page) + self.sent.page_len(page)
+    }
+
+    pub(super) fn read_page(&self, page: usize, into: &mut Endings) {
+        self.attempted.read_page(page, &mut into.attempted);
+        self.acked.read_page(page, &mut into.acked);
+        self.failed.read_page(page, &mut into.failed);
+        self.sent.read_page(page, &mut into.unacked);
+        for (word, unknown) in into.unknown.iter_mut().enumerate() {
+            *unknown =
+                into.attempted[word] & !(into.acked[word] | into.failed[word] | into.unacked[word]);
+        }
+    }
+}
+
+impl Endings {
+    pub fn new() -> Endings {
+        let words = || Box::new([0; super::numbers::WORDS]);
+        Endings {
+            attempted: words(),
+            acked: words(),
+            failed: words(),
+            unacked: words(),
+            unknown: words(),
+        }
+    }
+}
