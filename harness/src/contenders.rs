@@ -219,11 +219,7 @@ pub fn all_known() -> Vec<Known> {
     impl Visit for Look {
         type Out = Known;
         fn visit<C: Contender>(self) -> Known {
-            Known {
-                profile: C::profile(),
-                settings: C::settings(),
-                presets: C::presets(),
-            }
+            Known { profile: C::profile(), settings: C::settings(), presets: C::presets() }
         }
     }
     names().iter().filter_map(|name| with(name, Look)).collect()

@@ -263,12 +263,8 @@ pub fn load(wanted: &Wanted<'_>) -> Result<Scenario, CliError> {
     let text = read(wanted.scenario)?;
     let sets: Vec<String> =
         wanted.sets.iter().map(|(path, value)| format!("{path}={value}")).collect();
-    let options = Options {
-        sets: &sets,
-        duration: wanted.duration,
-        seed: wanted.seed,
-        quick: wanted.quick,
-    };
+    let options =
+        Options { sets: &sets, duration: wanted.duration, seed: wanted.seed, quick: wanted.quick };
     parse(&text, &options)
 }
 

@@ -30,15 +30,21 @@ pub enum DiskError {
     #[error("file {0:?} is not open")]
     NotOpen(FileId),
     /// The device or operating system said no.
-    #[error("{operation} {file:?}: {reason}")]
-    Io {
-        /// What was attempted.
-        operation: &'static str,
-        /// On which file.
-        file: String,
-        /// The system's words.
-        reason: String,
-    },
+    #[error("{0}")]
+    Io(Box<DiskIo>),
+}
+
+/// What a device or operating system refused. Boxed in [`DiskError`], because a
+/// result of a sync is an input, and every frame is as large as the largest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} {file:?}: {reason}")]
+pub struct DiskIo {
+    /// What was attempted.
+    pub operation: &'static str,
+    /// On which file.
+    pub file: String,
+    /// The system's words.
+    pub reason: String,
 }
 
 /// A directory of files, flat, with `/` allowed inside names.

@@ -99,6 +99,16 @@ impl<B: Broker> Effects<B> {
         self.list.push(Effect::Send { conn, frame });
     }
 
+    /// As [`Effects::send`], for a path that is hot: room is made first, and the
+    /// frame is then written where it stays. [`Effects::send`] builds it on the
+    /// stack and copies it twice, and a wide load from what narrow stores have
+    /// only just written waits for them (by a sampling profile, three tenths of
+    /// a fan-out to ten).
+    #[inline(always)]
+    pub fn send_with(&mut self, conn: ConnId, frame: impl FnOnce() -> B::Down) {
+        self.list.extend(std::iter::once_with(|| Effect::Send { conn, frame: frame() }));
+    }
+
     /// Closes `conn`; the caller forgets it at once, and no `Closed` input follows.
     pub fn close(&mut self, conn: ConnId, reason: CloseReason) {
         self.list.push(Effect::Close { conn, reason });
@@ -122,7 +132,8 @@ impl<B: Broker> Effects<B> {
     /// Notes that the message with this payload goes no further, and why;
     /// `conn` names the consumer when only its copy is lost.
     pub fn dropped(&mut self, cause: Cause, conn: Option<ConnId>, payload: &[u8]) {
-        self.note(Note::Dropped { cause, conn, message: Identity::read(payload) });
+        let message = Identity::read(payload).map(Box::new);
+        self.note(Note::Dropped { cause, conn, message });
     }
 
     /// The node's disk.

@@ -36,7 +36,7 @@ pub use broker::{
 };
 pub use client::{Action, Actions, Client, ClientInput, ClientStart, Delivery, LinkId};
 pub use contender::{Configured, Contender, Lowering};
-pub use disk::{CrashKind, Disk, DiskError, FileId, MemoryDisk};
+pub use disk::{CrashKind, Disk, DiskError, DiskIo, FileId, MemoryDisk};
 pub use effects::{CloseReason, Effect, Effects};
 pub use envelope::{Envelope, Range};
 pub use identity::{Corrupt, IDENTITY_LEN, Identity};

@@ -72,8 +72,9 @@ pub enum Note {
         cause: Cause,
         /// Whose copy, when it was one consumer's; `None` when it was everybody's.
         conn: Option<ConnId>,
-        /// Which message; `None` when its payload carries no identity.
-        message: Option<Identity>,
+        /// Which message; `None` when its payload carries no identity. Boxed,
+        /// because a note is an effect, and every send is as large as the largest.
+        message: Option<Box<Identity>>,
     },
     /// A message inside a batch passed a point. Nodes and clients that split or
     /// join messages say so for those whose number is a multiple of the

@@ -33,7 +33,8 @@ fn filled_with_patterns(count: usize) -> Index {
 fn shuffled(count: usize, take: usize) -> Vec<usize> {
     let mut state = 1_u64;
     let draws = (0..take).map(|_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((u128::from(state) * count as u128) >> 64) as usize
     });
     draws.collect()
@@ -70,7 +71,8 @@ fn matching(c: &mut Criterion) {
 
     // The walk that a result cache would save, on top of the look-up above.
     let mut owned = Owned::default();
-    for (sid, filter) in ["telemetry.*.*.reading", "telemetry.r7.>", "*.*.*.alarm"].iter().enumerate()
+    for (sid, filter) in
+        ["telemetry.*.*.reading", "telemetry.r7.>", "*.*.*.alarm"].iter().enumerate()
     {
         index.insert(MANY as u32, &mut owned, sid as u64, filter.as_bytes(), None);
     }

@@ -3,7 +3,6 @@
 //! driver takes them.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use broker_contract::{
     Boot, Broker, ConnId, Effect, Effects, Frame, Input, MemoryDisk, NodeId, Origin, SeedStream,
@@ -11,7 +10,8 @@ use broker_contract::{
 };
 use broker_nats::frame::{ConnectOptions, Message, Up};
 use broker_nats::{Nats, NatsConfig};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Inputs between two looks at the effects, as in a driver that works in batches.
 const BATCH: usize = 128;
@@ -86,23 +86,29 @@ impl Rig {
     }
 }
 
-/// Publishes `subjects` round and round; returns the time for `messages`.
-fn run(rig: &mut Rig, subjects: &[String], messages: u64, each: usize) -> Duration {
-    let publishers = 0;
-    let mut at = 0;
-    let mut sent = 0;
-    let begin = std::time::Instant::now();
-    for number in 0..messages {
-        rig.publish(publishers, &subjects[at]);
-        at = if at + 1 == subjects.len() { 0 } else { at + 1 };
-        if number as usize % BATCH == BATCH - 1 {
-            sent += rig.take();
-        }
-    }
+/// Publishes `subjects` round and round, and checks at the end that each message
+/// had `each` deliveries.
+fn bench(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    rig: &mut Rig,
+    subjects: &[String],
+    each: usize,
+) {
+    let (mut at, mut published, mut sent) = (0, 0, 0);
+    group.throughput(Throughput::Elements(each as u64));
+    group.bench_function(name, |b| {
+        b.iter(|| {
+            rig.publish(0, &subjects[at]);
+            at = if at + 1 == subjects.len() { 0 } else { at + 1 };
+            published += 1;
+            if published % BATCH == 0 {
+                sent += rig.take();
+            }
+        });
+    });
     sent += rig.take();
-    let time = begin.elapsed();
-    assert_eq!(sent as u64, messages * each as u64, "everything was delivered");
-    time
+    assert_eq!(sent, published * each, "everything was delivered");
 }
 
 fn route(c: &mut Criterion) {
@@ -112,14 +118,10 @@ fn route(c: &mut Criterion) {
     let subject = ["telemetry.eu.17.reading".to_owned()];
     rig.up(1, Up::subscribe(subject[0].as_bytes(), None, 1));
     rig.take();
-    group.throughput(Throughput::Elements(1));
-    group.bench_function("one subject", |b| {
-        b.iter_custom(|messages| run(&mut rig, &subject, messages, 1));
-    });
+    bench(&mut group, "one subject", &mut rig, &subject, 1);
 
-    let subjects: Vec<String> = (0..50_000)
-        .map(|device| format!("telemetry.r{}.d{device}.reading", device % 40))
-        .collect();
+    let subjects: Vec<String> =
+        (0..50_000).map(|device| format!("telemetry.r{}.d{device}.reading", device % 40)).collect();
 
     // Each subject has its own subscription, spread over a thousand connections.
     let mut rig = Rig::new(1_000);
@@ -128,9 +130,7 @@ fn route(c: &mut Criterion) {
         rig.up(number as u32 % 1_000, Up::subscribe(subject.as_bytes(), None, number + 1));
     }
     rig.take();
-    group.bench_function("50000 subjects, literal", |b| {
-        b.iter_custom(|messages| run(&mut rig, &subjects, messages, 1));
-    });
+    bench(&mut group, "50000 subjects, literal", &mut rig, &subjects, 1);
 
     // The scenario's shape: a group of four, and a dashboard on one region in forty.
     let mut rig = Rig::new(6);
@@ -138,19 +138,14 @@ fn route(c: &mut Criterion) {
         rig.up(conn, Up::subscribe(b"telemetry.*.*.reading", Some(b"ingest"), 1));
     }
     rig.take();
-    group.bench_function("50000 subjects, group of 4 by wildcard", |b| {
-        b.iter_custom(|messages| run(&mut rig, &subjects, messages, 1));
-    });
+    bench(&mut group, "50000 subjects, group of 4 by wildcard", &mut rig, &subjects, 1);
 
     let mut rig = Rig::new(11);
     for conn in 1..11 {
         rig.up(conn, Up::subscribe(subject[0].as_bytes(), None, 1));
     }
     rig.take();
-    group.throughput(Throughput::Elements(10));
-    group.bench_function("fan-out 10", |b| {
-        b.iter_custom(|messages| run(&mut rig, &subject, messages, 10));
-    });
+    bench(&mut group, "fan-out 10", &mut rig, &subject, 10);
     group.finish();
 }
 

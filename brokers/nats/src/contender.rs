@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         for change in [
-            ("max_payload", "65MiB"),
+            ("max_payload", "2GiB"),
             ("ping_interval", "0"),
             ("lame_duck_grace_period", "2m"),
             ("max_connections", "0"),

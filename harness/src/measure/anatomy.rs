@@ -1,10 +1,8 @@
 //! Where a delivery's time went, stage by stage, for sampled messages.
 
-use rustc_hash::FxHashMap;
-
 /// When a sampled message left its client, and when the node took it in, in
 /// nanoseconds on the run's clock.
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, Debug)]
 pub struct Upward {
     /// Put on the link.
     pub sent_ns: u64,
@@ -19,8 +17,6 @@ pub const STAGES: [&str; 5] =
 /// Sums of the stages over sampled deliveries.
 #[derive(Debug, Default)]
 pub struct Anatomy {
-    step: u32,
-    upward: FxHashMap<u32, Upward>,
     sums_ns: [u128; 5],
     samples: u64,
 }
@@ -37,43 +33,8 @@ pub struct Downward {
 }
 
 impl Anatomy {
-    /// Samples every message whose number is a multiple of `step` (at least 1).
-    pub fn new(step: u32) -> Anatomy {
-        Anatomy { step: step.max(1), ..Anatomy::default() }
-    }
-
-    /// Samples about 200,000 of `expected` messages, all of them when there are fewer.
-    pub fn for_messages(expected: u64) -> Anatomy {
-        Anatomy::new(u32::try_from(expected.div_ceil(200_000)).unwrap_or(u32::MAX))
-    }
-
-    /// Whether the message with this number is sampled.
-    #[inline]
-    pub fn samples(&self, number: u32) -> bool {
-        self.step == 1 || number.is_multiple_of(self.step)
-    }
-
-    /// The sampling step.
-    pub fn step(&self) -> u32 {
-        self.step
-    }
-
-    /// A sampled message left its client; a retry keeps the first moment.
-    pub fn sent(&mut self, number: u32, at_ns: u64) {
-        self.upward.entry(number).or_insert(Upward { sent_ns: at_ns, arrived_ns: at_ns });
-    }
-
-    /// A sampled message reached the node; a retry keeps the first moment.
-    pub fn arrived(&mut self, number: u32, at_ns: u64) {
-        let upward = self.upward.entry(number).or_default();
-        if upward.arrived_ns <= upward.sent_ns {
-            upward.arrived_ns = at_ns.max(upward.sent_ns);
-        }
-    }
-
     /// A sampled message was delivered for the first time.
-    pub fn delivered(&mut self, number: u32, intended_ns: u64, down: Downward) {
-        let Some(up) = self.upward.get(&number) else { return };
+    pub fn delivered(&mut self, intended_ns: u64, up: Upward, down: Downward) {
         // Each stage starts where the one before ended, so that they always sum
         // to the whole, also when two threads' clock readings interleave.
         let points = [
@@ -91,16 +52,6 @@ impl Anatomy {
             before = point;
         }
         self.samples += 1;
-    }
-
-    /// Takes the upward halves that another thread noted.
-    pub fn absorb(&mut self, sent: &FxHashMap<u32, u64>, arrived: &FxHashMap<u32, u64>) {
-        for (number, at_ns) in sent {
-            self.sent(*number, *at_ns);
-            if let Some(arrived_ns) = arrived.get(number) {
-                self.arrived(*number, *arrived_ns);
-            }
-        }
     }
 
     /// Deliveries sampled.
@@ -121,13 +72,10 @@ mod tests {
 
     #[test]
     fn the_stages_sum_to_the_whole() {
-        let mut anatomy = Anatomy::new(2);
-        assert!(anatomy.samples(4) && !anatomy.samples(5));
-        anatomy.sent(4, 1_000);
-        anatomy.arrived(4, 3_000);
+        let mut anatomy = Anatomy::default();
         anatomy.delivered(
-            4,
             500,
+            Upward { sent_ns: 1_000, arrived_ns: 3_000 },
             Downward { released_ns: 3_500, received_ns: 6_500, taken_ns: 10_500 },
         );
         assert_eq!(anatomy.means_us(), [0.5, 2.0, 0.5, 3.0, 4.0]);
@@ -136,12 +84,10 @@ mod tests {
 
     #[test]
     fn clock_readings_that_cross_make_no_negative_stage() {
-        let mut anatomy = Anatomy::new(1);
-        anatomy.sent(0, 2_000);
-        anatomy.arrived(0, 1_000);
+        let mut anatomy = Anatomy::default();
         anatomy.delivered(
             0,
-            0,
+            Upward { sent_ns: 2_000, arrived_ns: 1_000 },
             Downward { released_ns: 1_500, received_ns: 9_000, taken_ns: 8_000 },
         );
         assert_eq!(anatomy.means_us().iter().sum::<f64>(), 8.0);

@@ -11,4 +11,5 @@
 pub mod anatomy;
 pub mod meters;
 pub mod quantiles;
+pub mod sampled;
 pub mod verdict;

@@ -14,7 +14,7 @@ use lab_workloads::scenario::model::{FaultKind, Scenario};
 
 use super::cast::Cast;
 use super::{RawTrial, Resources};
-use crate::measure::anatomy::{Anatomy, STAGES};
+use crate::measure::anatomy::{Anatomy, STAGES, Upward};
 use crate::measure::meters::Pair;
 use crate::measure::quantiles::{Instrument, latency};
 
@@ -253,10 +253,12 @@ fn invalid_reason(raw: &RawTrial, offered: u64) -> Option<String> {
 }
 
 fn anatomy(raw: &RawTrial) -> Option<Anatomy> {
-    let mut anatomy = Anatomy::new(raw.step);
-    anatomy.absorb(&raw.sent_at, &raw.arrived_at);
+    let mut anatomy = Anatomy::default();
     for sampled in &raw.sampled {
-        anatomy.delivered(sampled.number, sampled.intended_ns, sampled.down);
+        let Some(sent_ns) = raw.sent_at.get(sampled.number) else { continue };
+        // Two threads noted the halves, and their clock readings may cross.
+        let arrived_ns = raw.arrived_at.get(sampled.number).unwrap_or(sent_ns).max(sent_ns);
+        anatomy.delivered(sampled.intended_ns, Upward { sent_ns, arrived_ns }, sampled.down);
     }
     (anatomy.count() > 0).then_some(anatomy)
 }

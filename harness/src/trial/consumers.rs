@@ -73,6 +73,8 @@ struct SeatState {
     incarnation: u32,
     factor: f64,
     at_least: Duration,
+    /// Messages that it holds before its client stops reading.
+    inbox: usize,
     wake_planned: bool,
     waiting: VecDeque<Waiting>,
     rng: ChaCha8Rng,
@@ -132,6 +134,9 @@ impl Consumers {
                 incarnation: 0,
                 factor: 1.0,
                 at_least: Duration::ZERO,
+                inbox: scenario.populations[usize::from(seat.population)]
+                    .subscription()
+                    .map_or(usize::MAX, |subscription| subscription.inbox as usize),
                 wake_planned: false,
                 waiting: VecDeque::new(),
                 rng: seed.nth(index as u64).rng(),
@@ -265,8 +270,7 @@ impl Consumers {
     /// Whether a seat holds as much as it will, so that its client stops reading.
     pub fn is_full(&self, seat: u32) -> bool {
         let state = &self.seats[seat as usize];
-        let population = &self.scenario.populations[state.population as usize];
-        population.subscription().is_some_and(|s| state.waiting.len() >= s.inbox as usize)
+        state.waiting.len() >= state.inbox
     }
 
     /// Messages that wait in all inboxes.
@@ -352,6 +356,8 @@ pub fn duration(spread: &Durations, rng: &mut ChaCha8Rng) -> Duration {
             Duration::from_nanos(rng.random_range(min..=max.max(min)))
         }
         Durations::Exponential { mean } => scaled(mean, draw::exponential(rng)),
-        Durations::LogNormal { median, sigma } => scaled(median, draw::log_normal(rng, 1.0, *sigma)),
+        Durations::LogNormal { median, sigma } => {
+            scaled(median, draw::log_normal(rng, 1.0, *sigma))
+        }
     }
 }

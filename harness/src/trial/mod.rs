@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use broker_contract::{Cause, Unsupported};
 use lab_workloads::ledger::{Away, Drop, SeenLog};
-use rustc_hash::FxHashMap;
 
 use crate::measure::meters::Measured;
+use crate::measure::sampled::Moments;
 use cast::Cast;
 use consumers::SampledDelivery;
 use sender::SentHalf;
@@ -43,11 +43,11 @@ pub struct RawTrial {
     /// Later halves of sampled deliveries.
     pub sampled: Vec<SampledDelivery>,
     /// When sampled messages left their clients.
-    pub sent_at: FxHashMap<u32, u64>,
+    pub sent_at: Moments,
     /// When sampled messages reached the node.
-    pub arrived_at: FxHashMap<u32, u64>,
-    /// The sampling step.
-    pub step: u32,
+    pub arrived_at: Moments,
+    /// What happened in virtual time: inputs of the loop; 0 in real time.
+    pub events: u64,
     /// Messages that went no further on the publisher's side, and why.
     pub drops: Vec<Drop>,
     /// Copies that went no further on a consumer's side.

@@ -156,9 +156,9 @@ impl Sender {
         self.plan.peek_at().map(|at_ns| self.zero.plus_nanos(at_ns))
     }
 
-    /// Takes the next operation of the plan.
-    pub fn next(&mut self) -> Option<Planned> {
-        self.plan.next()
+    /// Operations that are drawn already and come next; perhaps none.
+    pub fn drawn(&self) -> &[Planned] {
+        self.plan.drawn()
     }
 
     /// Writes the channel of an operation.
@@ -308,7 +308,7 @@ impl Sender {
     /// intended and never submitted; it is counted.
     pub fn finish(mut self, until_ns: u64) -> SentHalf {
         let (mut unsent, mut unsent_in_window) = (0, 0);
-        while let Some(op) = self.plan.next() {
+        for op in self.plan.by_ref() {
             if op.at_ns >= until_ns {
                 break;
             }
@@ -325,6 +325,16 @@ impl Sender {
             unsent,
             unsent_in_window,
         }
+    }
+}
+
+/// The operations of the plan, each taken once.
+impl Iterator for Sender {
+    type Item = Planned;
+
+    #[inline]
+    fn next(&mut self) -> Option<Planned> {
+        self.plan.next()
     }
 }
 

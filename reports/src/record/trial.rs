@@ -210,7 +210,8 @@ pub struct Resources {
     pub disk_bytes: u64,
     /// Syncs that were asked of disks.
     pub syncs: u64,
-    /// Node and client time for one published message.
+    /// Node time for one attempted message. Clients are left out, since on a
+    /// wall clock they include a generator that spins.
     pub cpu_us_per_message: Option<f64>,
 }
 

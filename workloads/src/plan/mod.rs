@@ -181,6 +181,13 @@ impl Plan {
         self.ready.get(self.place).map(|op| op.at_ns)
     }
 
+    /// The messages that come next, as far as they are drawn already; perhaps
+    /// none. For those who can make use of a look ahead.
+    #[inline]
+    pub fn drawn(&self) -> &[Planned] {
+        self.ready.get(self.place..).unwrap_or_default()
+    }
+
     /// Writes the channel of `op` over `out`; it allocates only when `out` is too short.
     #[inline]
     pub fn channel(&self, op: &Planned, out: &mut String) {

@@ -99,7 +99,7 @@ const TRIPLES: &str = match std::str::from_utf8(&TRIPLE_BYTES) {
     Err(_) => panic!("digits are text"),
 };
 
-static TRIPLE_BYTES: [u8; 3_000] = {
+const TRIPLE_BYTES: [u8; 3_000] = {
     let mut bytes = [0; 3_000];
     let mut number = 0;
     while number < 1_000 {
@@ -120,15 +120,32 @@ pub(super) fn push_number(out: &mut String, number: u32, width: usize) {
         out.push('0');
         left -= 1;
     }
-    // A first piece of one to three digits, then three at a time.
-    let number = u64::from(number);
-    let first = (left - 1) / 3;
-    for (piece, scale) in
-        [1_000_000_000, 1_000_000, 1_000, 1].into_iter().enumerate().skip(3 - first)
-    {
-        let triple = (number / scale % 1_000) as usize;
-        let skipped = if piece == 3 - first { 3 * first + 3 - left } else { 0 };
-        out.push_str(&TRIPLES[3 * triple + skipped..3 * triple + 3]);
+    // Divisors that are known when this is compiled, and pieces of known lengths:
+    // a division and a call for each piece took three times as long.
+    let number = number as usize;
+    if left > 9 {
+        push_piece(out, number / 1_000_000_000, left - 9);
+        left = 9;
+    }
+    if left > 6 {
+        push_piece(out, number / 1_000_000 % 1_000, left - 6);
+        left = 6;
+    }
+    if left > 3 {
+        push_piece(out, number / 1_000 % 1_000, left - 3);
+        left = 3;
+    }
+    push_piece(out, number % 1_000, left);
+}
+
+/// Writes the last `digits` of the three digits of `triple`.
+#[inline]
+fn push_piece(out: &mut String, triple: usize, digits: usize) {
+    let end = 3 * triple + 3;
+    match digits {
+        1 => out.push_str(&TRIPLES[end - 1..end]),
+        2 => out.push_str(&TRIPLES[end - 2..end]),
+        _ => out.push_str(&TRIPLES[end - 3..end]),
     }
 }
 

@@ -13,7 +13,7 @@ impl NatsClient {
             return;
         }
         match frame {
-            Down::Message { sid, plain, message } => self.message(sid, plain, message, out),
+            Down::Message { sid, plain, message, .. } => self.message(sid, plain, message, out),
             Down::Pong => self.pong(now, out),
             Down::Ping => out.send(LINK, Up::Pong),
             Down::Info(info) => self.info(&info, out),
@@ -93,9 +93,14 @@ impl NatsClient {
             let pongs = self.pongs;
             let Some(more) = &mut self.more else { return };
             // Counts wrap, and what is outstanding is far below half their range.
-            let confirmed =
-                more.flushes.pop_front_if(|(number, _)| pongs.wrapping_sub(*number) < 1 << 31);
-            let Some((_, flush)) = confirmed else { return };
+            let confirmed = more
+                .flushes
+                .front()
+                .is_some_and(|(number, _)| pongs.wrapping_sub(*number) < 1 << 31);
+            if !confirmed {
+                return;
+            }
+            let Some((_, flush)) = more.flushes.pop_front() else { return };
             self.confirmed(flush, out);
         }
     }

@@ -120,7 +120,7 @@ impl Rig {
 
     fn deliver(&mut self, sid: u64, subject: &str, payload: &[u8]) {
         let message = Message::new(subject.as_bytes(), b"", b"", payload);
-        self.down(Down::Message { sid, plain: false, message });
+        self.down(Down::message(sid, false, message));
     }
 
     /// Outcomes since the last call, as (ticket, text).
@@ -303,10 +303,8 @@ fn requests_share_an_inbox() {
         panic!("{sent:?}")
     };
     assert!(crate::subject::matches(&inbox.subject, first.reply()));
-    let answer = |to: &Message, headers: &[u8], payload: &[u8]| Down::Message {
-        sid: 1,
-        plain: false,
-        message: Message::new(to.reply(), b"", headers, payload),
+    let answer = |to: &Message, headers: &[u8], payload: &[u8]| {
+        Down::message(1, false, Message::new(to.reply(), b"", headers, payload))
     };
     rig.down(answer(second, b"", b"two"));
     rig.down(answer(second, b"", b"two again"));

@@ -63,7 +63,7 @@ fn lengths_are_those_of_the_text() {
                 assert_eq!(up.control_len(), line_end - verb);
                 for (sid, plain) in [(1, false), (10, true), (u64::MAX, false)] {
                     let text = delivery_text(&message, sid, plain);
-                    let down = Down::Message { sid, plain, message: message.clone() };
+                    let down = Down::message(sid, plain, message.clone());
                     assert_eq!(down.wire_len(), text.len(), "{down:?}");
                 }
             }
@@ -91,8 +91,7 @@ fn frames_name_the_payloads_inside() {
     let message = Message::new(b"a", b"r", b"NATS/1.0\r\n\r\n", b"payload");
     let mut seen = Vec::new();
     Up::Publish(message.clone()).payloads(&mut |payload| seen.push(payload.to_vec()));
-    Down::Message { sid: 1, plain: false, message }
-        .payloads(&mut |payload| seen.push(payload.to_vec()));
+    Down::message(1, false, message).payloads(&mut |payload| seen.push(payload.to_vec()));
     Down::Ping.payloads(&mut |payload| seen.push(payload.to_vec()));
     assert_eq!(seen, [b"payload", b"payload"]);
 }

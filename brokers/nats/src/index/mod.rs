@@ -1,7 +1,7 @@
 //! The subscription index: who receives a message with this subject.
 //!
 //! Filters without wildcards are found by a hash of the whole subject; filters
-//! with wildcards are in a [trie](trie), one level per token, with slots for `*`
+//! with wildcards are in a trie, one level per token, with slots for `*`
 //! and `>`. Subscriptions to the same filter share one entry; members of queue
 //! groups are held apart, and a group has one number over all filters, because
 //! its members on different filters take part in one draw.
@@ -10,14 +10,16 @@
 //! table by connection and identifier. All of it is in arrays, so that a million
 //! subscriptions cost no allocation each.
 //!
-//! **No result cache.** The original keeps one, keyed by the literal subject. Here
-//! a subject that somebody subscribed to literally is found by one hash, one slot
-//! and one comparison, which is what a cache would cost as well, so the cache
-//! could save the walk through the trie alone. That walk takes about as long as
-//! the look-up again for the usual handful of wildcards, while a cache that misses
-//! pays for look-up, walk and insertion, and has to be dropped at every change.
-//! `benches/index.rs` measures both parts.
+//! **The result cache.** The original keeps one of 1,024 entries, keyed by the
+//! literal subject, and with more live subjects than that it costs more than it
+//! saves. A look-up here is one hash, one slot and one entry, so a cache saves
+//! nothing while these lie in the processor's own caches. It pays for a hot set
+//! among very many filters, whose slots and entries lie on as many pages as there
+//! are hot subjects, and for the walk through the trie. So there is a
+//! cache with a line of memory per entry, from [`CACHE_FROM`] filters on,
+//! and it steps aside while it misses. `benches/index.rs` measures all of this.
 
+mod cache;
 mod members;
 mod slab;
 mod table;
@@ -29,6 +31,7 @@ mod tests;
 
 use rustc_hash::FxHashMap;
 
+use self::cache::Cache;
 use self::members::{GroupMembers, Members};
 use self::slab::Slab;
 use self::table::IdTable;
@@ -36,6 +39,9 @@ pub use self::table::NONE;
 use self::text::{Text, fold, hash};
 use self::trie::Trie;
 use crate::subject;
+
+/// Filters from which on results are cached.
+pub const CACHE_FROM: usize = 512;
 
 /// One subscription.
 #[derive(Debug)]
@@ -131,6 +137,10 @@ pub struct Index {
     by_sid: IdTable,
     groups: Slab<GroupName>,
     group_numbers: FxHashMap<Box<[u8]>, u32>,
+    cache: Cache,
+    /// Filters added and taken out so far, which tells whether a cached result
+    /// still holds. Subscriptions come and go without touching it.
+    changes: u64,
 }
 
 fn sid_tag(conn: u32, sid: u64) -> u32 {
@@ -271,6 +281,7 @@ impl Index {
         if let Some(found) = table.find(tag, |id| filters[id].text.as_bytes() == text) {
             return found;
         }
+        self.changes += 1;
         let id = filters.insert(Filter { text: Text::new(text), ..Filter::default() });
         table.insert(tag, id);
         if pattern {
@@ -280,7 +291,11 @@ impl Index {
     }
 
     fn drop_filter(&mut self, id: u32) {
+        self.changes += 1;
         let filter = self.filters.remove(id);
+        if self.filters.len() == 0 {
+            self.cache = Cache::default();
+        }
         let text = filter.text.as_bytes();
         let tag = fold(hash(text), 0);
         if !self.literals.remove(tag, id) {
@@ -315,8 +330,19 @@ impl Index {
     #[inline]
     pub fn matches(&mut self, subject: &[u8], found: &mut Vec<u32>) {
         found.clear();
-        let filters = &self.filters;
         let tag = fold(hash(subject), 0);
+        if self.filters.len() < CACHE_FROM || !self.cache.is_on() {
+            return self.search(tag, subject, found);
+        }
+        if !self.cache.find(tag, self.changes, subject, found) {
+            self.search(tag, subject, found);
+            self.cache.insert(tag, self.changes, subject, found);
+        }
+    }
+
+    #[inline]
+    fn search(&mut self, tag: u32, subject: &[u8], found: &mut Vec<u32>) {
+        let filters = &self.filters;
         found.extend(self.literals.find(tag, |id| filters[id].text.as_bytes() == subject));
         if !self.trie.is_empty() {
             self.trie.matches(subject, found);
@@ -340,6 +366,7 @@ impl Index {
             + self.trie.memory_bytes()
             + self.by_sid.memory_bytes()
             + self.groups.memory_bytes()
+            + self.cache.memory_bytes()
             + (heap + names) as u64
     }
 }

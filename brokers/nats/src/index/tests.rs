@@ -173,3 +173,30 @@ fn a_subscription_is_compact() {
     let each = index.memory_bytes() / u64::from(count);
     assert!(each <= 160, "{each} bytes");
 }
+
+/// The cache comes on at [`CACHE_FROM`] filters, and no result outlives a change.
+#[test]
+fn cached_results_are_those_of_the_oracle() {
+    let mut index = Index::default();
+    let mut owned = Owned::default();
+    let mut model = Vec::new();
+    let mut insert = |index: &mut Index, model: &mut Vec<Known>, filter: String, sid: u64| {
+        index.insert(0, &mut owned, sid, filter.as_bytes(), None);
+        model.push(Known { conn: 0, sid, filter, queue: None });
+    };
+    for sid in 0..600 {
+        insert(&mut index, &mut model, format!("a.{sid}"), sid);
+    }
+    for (sid, filter) in ["a.*", "a.>", "*.7", ">", "*.*", "a.7"].into_iter().enumerate() {
+        for _ in 0..3 {
+            assert_eq!(reached(&mut index, "a.7"), expected(&model, "a.7"));
+            assert_eq!(reached(&mut index, "a.none"), expected(&model, "a.none"));
+        }
+        insert(&mut index, &mut model, filter.to_owned(), 1_000 + sid as u64);
+    }
+    let mut owned = Owned::default();
+    let id = index.insert(1, &mut owned, 1, b"a.new", None);
+    assert_eq!(reached(&mut index, "a.new").len(), 5);
+    index.remove(id, &mut owned);
+    assert_eq!(reached(&mut index, "a.new").len(), 4);
+}

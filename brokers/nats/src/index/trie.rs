@@ -39,7 +39,6 @@ impl Default for Node {
 struct Token {
     start: u32,
     end: u32,
-    hash: u64,
 }
 
 /// The trie. Its root is always there while a filter is in it.
@@ -165,7 +164,7 @@ impl Trie {
                 return;
             }
             let end = start + token.len();
-            tokens.push(Token { start: start as u32, end: end as u32, hash: hash(token) });
+            tokens.push(Token { start: start as u32, end: end as u32 });
             start = end + 1;
         }
         self.walk(root, text, &tokens, found);
@@ -189,7 +188,9 @@ impl Trie {
             let child = if node.children == 0 {
                 None
             } else {
-                self.child(at, &text[token.start as usize..token.end as usize], token.hash)
+                // Hashed here, because most levels of most filters are wildcards.
+                let token = &text[token.start as usize..token.end as usize];
+                self.child(at, token, hash(token))
             };
             at = match (child, node.star) {
                 (None, NONE) => return,

@@ -57,9 +57,7 @@ impl Nats {
                 return;
             }
         }
-        if self.route(now, number, &message, out) > 0 {
-            return;
-        }
+        let Some(message) = self.route(now, number, message, out) else { return };
         if message.payload().len() >= IDENTITY_LEN {
             out.dropped(Cause::NoSubscriber, None, message.payload());
         }
@@ -68,21 +66,29 @@ impl Nats {
         }
     }
 
-    /// Sends the message to everybody it is for; returns to how many.
+    /// Sends the message to everybody it is for; gives it back when that is nobody.
     #[inline]
-    fn route(&mut self, now: Time, from: u32, message: &Message, out: &mut Effects<Self>) -> usize {
+    fn route(
+        &mut self,
+        now: Time,
+        from: u32,
+        message: Message,
+        out: &mut Effects<Self>,
+    ) -> Option<Message> {
         let Scratch { matched, seats, expired, overflowing } = &mut self.scratch;
         self.index.matches(message.subject(), matched);
         if matched.is_empty() {
-            return 0;
+            return Some(message);
         }
         let (filters, mut subscriptions) = self.index.parts();
+        let full_len = message.delivery_len(false) as u64;
+        let plain_len =
+            if message.has_headers() { message.delivery_len(true) as u64 } else { full_len };
         let mut delivery = Delivery {
             now,
             from,
-            message,
-            full_len: message.delivery_len(false) as u64,
-            plain_len: message.delivery_len(true) as u64,
+            full_len,
+            plain_len,
             conns: &mut self.conns,
             timers: &mut self.timers,
             config: &self.config,
@@ -90,10 +96,22 @@ impl Nats {
             overflowing,
             out,
         };
-        let mut sent = 0;
+        // The usual case by far: one recipient, who gets the publisher's reference.
+        if let [filter] = matched[..]
+            && let [id] = *filters.plain(filter)
+            && filters.groups(filter).next().is_none()
+        {
+            let mut whole = Some(message);
+            delivery.to(id, subscriptions.get(id), || {
+                whole.take().expect("a delivery takes its message once")
+            });
+            self.clean_up(out);
+            return whole;
+        }
+        let mut sent = false;
         for &filter in matched.iter() {
             for &id in filters.plain(filter) {
-                sent += usize::from(delivery.to(id, subscriptions.get(id)));
+                sent |= delivery.to(id, subscriptions.get(id), || message.clone());
             }
             for (place, (group, members)) in filters.groups(filter).enumerate() {
                 let (place, members) = (place as u32, members.len() as u32);
@@ -109,22 +127,27 @@ impl Nats {
                 // The original's draw: from a random start to the next who accepts.
                 let accepted = (0..all).any(|step| {
                     let id = member(filters, group, (start + step) % all);
-                    id.is_some_and(|id| delivery.to(id, subscriptions.get(id)))
+                    id.is_some_and(|id| delivery.to(id, subscriptions.get(id), || message.clone()))
                 });
-                sent += usize::from(accepted);
+                sent |= accepted;
             }
             seats.clear();
         }
+        self.clean_up(out);
+        (!sent).then_some(message)
+    }
+
+    #[inline]
+    fn clean_up(&mut self, out: &mut Effects<Self>) {
         if !self.scratch.expired.is_empty() || !self.scratch.overflowing.is_empty() {
-            self.clean_up(out);
+            self.end_expired_and_overflowing(out);
         }
-        sent
     }
 
     /// Ends the subscriptions that have had their last message, and closes the
     /// connections that have too many bytes pending.
     #[cold]
-    fn clean_up(&mut self, out: &mut Effects<Self>) {
+    fn end_expired_and_overflowing(&mut self, out: &mut Effects<Self>) {
         let mut expired = std::mem::take(&mut self.scratch.expired);
         for id in expired.drain(..) {
             let number = self.index.get(id).conn;
@@ -164,7 +187,7 @@ impl Nats {
         if let Some(sid) = sid {
             let block = headers::no_responders(message.subject());
             let message = Message::new(message.reply(), &[], &block, &[]);
-            self.send(now, number, Down::Message { sid, plain: false, message }, out);
+            self.send(now, number, Down::message(sid, false, message), out);
             out.note(Note::Sometimes("no responders"));
         }
     }
@@ -174,7 +197,6 @@ impl Nats {
 struct Delivery<'a> {
     now: Time,
     from: u32,
-    message: &'a Message,
     /// Bytes of a delivery without the digits of the identifier: with headers,
     /// and to a client that reads none.
     full_len: u64,
@@ -190,7 +212,12 @@ struct Delivery<'a> {
 impl Delivery<'_> {
     /// Sends the message through one subscription, unless it does not accept it.
     #[inline]
-    fn to(&mut self, id: u32, subscription: &mut Subscription) -> bool {
+    fn to(
+        &mut self,
+        id: u32,
+        subscription: &mut Subscription,
+        message: impl FnOnce() -> Message,
+    ) -> bool {
         let number = subscription.conn;
         let Some(Some(conn)) = self.conns.get_mut(number as usize) else { return false };
         let refuses = conn.overflowing
@@ -207,8 +234,8 @@ impl Delivery<'_> {
         let plain = !conn.headers;
         let base = if plain { self.plain_len } else { self.full_len };
         let len = base + digits(sid) as u64;
-        let message = self.message.clone();
-        self.out.send(ConnId(number), Down::Message { sid, plain, message });
+        let frame = Down::Message { sid, plain, len: len as u32, message: message() };
+        self.out.send(ConnId(number), frame);
         if !pend(conn, number, self.now, len, self.config, self.timers) {
             // The message was sent, so that whoever throws the pending bytes away
             // names it with the others.

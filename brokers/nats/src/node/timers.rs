@@ -48,7 +48,10 @@ impl Timers {
     }
 
     pub fn next_ping(&mut self, now: Time) -> Option<Due> {
-        self.pings.pop_front_if(|due| due.at <= now)
+        if self.pings.front()?.at > now {
+            return None;
+        }
+        self.pings.pop_front()
     }
 
     pub fn next_write(&mut self, now: Time) -> Option<Due> {

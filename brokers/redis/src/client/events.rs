@@ -96,6 +96,7 @@ impl RedisClient {
         };
         match (expected, refusal) {
             (Expect::Published(message), Some(_)) => {
+                let message = message.map(Box::new);
                 out.note(Note::Dropped { cause: Cause::Refused, conn: None, message });
             }
             (Expect::Requested(id), refusal) => {

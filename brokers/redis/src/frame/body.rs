@@ -49,11 +49,26 @@ impl Body {
     /// A message over `buf`: the channel is its first `channel_end` bytes, the
     /// payload everything from `payload_start` on. `None` when these positions do
     /// not lie in the buffer in this order.
+    #[inline]
     pub fn over(buf: Arc<[u8]>, channel_end: u32, payload_start: u32) -> Option<Body> {
         let fits = channel_end <= payload_start
             && payload_start as usize <= buf.len()
             && u32::try_from(buf.len()).is_ok();
-        fits.then_some(Body { buf, channel_end, payload_start })
+        if !fits {
+            return None;
+        }
+        Some(Body { buf, channel_end, payload_start })
+    }
+
+    /// The same message, moved field by field.
+    ///
+    /// A move in one piece loads 16 bytes at once, which waits for narrower stores
+    /// that were made just before. A sampling profile put 4 % of a publish to one
+    /// subscriber on that load; what avoiding it gains is within the noise.
+    #[inline(always)]
+    pub(crate) fn by_fields(self) -> Body {
+        let Body { buf, channel_end, payload_start } = self;
+        Body { buf, channel_end, payload_start }
     }
 
     /// The channel.

@@ -82,7 +82,13 @@ impl Reply {
         Reply::Bulk(text(bytes))
     }
 
-    fn wire_len(&self) -> usize {
+    // Nearly every reply is the number that answers a publish.
+    #[inline]
+    pub(crate) fn wire_len(&self) -> usize {
+        if let Reply::Integer(value) = self { integer(*value) } else { self.other_wire_len() }
+    }
+
+    fn other_wire_len(&self) -> usize {
         match self {
             Reply::Simple(text) => line(text.len()),
             Reply::Error(text) => line(text.len()),

@@ -3,7 +3,7 @@
 use broker_contract::Time;
 
 use super::RedisConfig;
-use super::topics::Link;
+use super::topic::Link;
 use crate::frame::{Kind, Proto};
 
 /// One connection. Small, because there may be a million of them.
@@ -53,12 +53,24 @@ impl Conn {
         self.subscriptions() > 0
     }
 
+    /// Whether it may do little else than subscribe and unsubscribe.
+    #[inline]
+    pub fn is_restricted(&self) -> bool {
+        self.proto == Proto::Resp2 && self.has_subscriptions()
+    }
+
     /// Counts `len` more bytes. The limits are those of subscribers; ordinary
     /// clients have none, as by the original's default.
     #[inline]
     pub fn pend(&mut self, len: u64, now: Time, config: &RedisConfig) -> Verdict {
+        self.pend_until(config.alert(), len, now, config)
+    }
+
+    /// The same for many connections in a row; `alert` is the configuration's.
+    #[inline]
+    pub fn pend_until(&mut self, alert: u64, len: u64, now: Time, config: &RedisConfig) -> Verdict {
         self.pending += len;
-        if self.pending < config.alert() { Verdict::Fine } else { self.over(now, config) }
+        if self.pending < alert { Verdict::Fine } else { self.over(now, config) }
     }
 
     /// One of the limits is reached.
@@ -143,6 +155,12 @@ impl Conns {
     /// The connection `conn`, if it is still the one with number `id`.
     pub fn open_as(&self, conn: u32, id: u64) -> Option<&Conn> {
         self.slots.get(conn as usize).filter(|slot| slot.id == id)
+    }
+
+    /// The connection `conn`, if it is open.
+    #[inline]
+    pub fn open_mut(&mut self, conn: u32) -> Option<&mut Conn> {
+        self.slots.get_mut(conn as usize).filter(|slot| slot.id != 0)
     }
 
     /// An open connection.

@@ -6,6 +6,7 @@
 //!
 //! - `conn.rs`: what is known of a connection, and how it is sent to;
 //! - `topics.rs`: channels, patterns and sharded channels with their subscribers;
+//!   `topic.rs` is one of them and `names.rs` the table that finds it;
 //! - `patterns.rs`: which patterns a channel can match at all;
 //! - `timers.rs`: soft limits and idle time;
 //! - `commands/`: one file per command family. Start with `publish.rs`.
@@ -14,10 +15,12 @@
 
 mod commands;
 mod conn;
+mod names;
 mod patterns;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod topic;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -28,7 +31,7 @@ use broker_contract::{
 };
 
 use crate::frame::{Down, Kind, Reply, Up};
-use conn::{Conns, Verdict};
+use conn::{Conn, Conns, Verdict};
 use timers::Timers;
 use topics::Topics;
 
@@ -124,36 +127,31 @@ impl Broker for Redis {
         })
     }
 
+    // What comes a million times a second is here, the rest in `rare`: the small
+    // function is inlined into the driver's loop and the input is not moved.
+    #[inline]
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Effects<Self>) {
         match input {
+            // Taken apart in one pattern, so that the body moves once.
+            Input::Frame { conn, frame: Up::Publish { sharded, body } } => {
+                let Some(state) = self.speaks(now, conn) else { return };
+                if state.is_restricted() {
+                    self.command(now, conn.0, Up::Publish { sharded, body }, out);
+                } else {
+                    self.publish(now, conn.0, sharded, body.by_fields(), out);
+                }
+            }
             Input::Frame { conn, frame } => {
-                if self.conns.is_open(conn.0) {
-                    if self.config.timeout > Duration::ZERO {
-                        self.conns.get_mut(conn.0).last_active = now;
-                    }
+                if self.speaks(now, conn).is_some() {
                     self.command(now, conn.0, frame, out);
                 }
             }
             Input::Drained { conn, bytes } => {
-                if self.conns.is_open(conn.0) {
-                    self.conns.get_mut(conn.0).drained(bytes, self.config.pubsub_soft_bytes);
+                if let Some(state) = self.conns.open_mut(conn.0) {
+                    state.drained(bytes, self.config.pubsub_soft_bytes);
                 }
             }
-            Input::Opened { conn, .. } => self.opened(now, conn, out),
-            Input::Closed { conn } => {
-                if self.conns.is_open(conn.0) {
-                    self.forget(conn.0);
-                }
-            }
-            Input::Malformed { conn, error } => self.malformed(now, conn, &error, out),
-            Input::Tick => self.tick(now, out),
-            Input::Drain => {
-                self.draining.get_or_insert(0);
-                self.drain_step(out);
-            }
-            Input::Peer { msg, .. } => match msg {},
-            // Nothing is ever synced, so nothing answers.
-            Input::Synced { .. } => {}
+            input => self.rare(now, input, out),
         }
     }
 
@@ -175,6 +173,38 @@ impl Broker for Redis {
 }
 
 impl Redis {
+    /// The connection that a command came from, if it is open.
+    #[inline]
+    fn speaks(&mut self, now: Time, conn: ConnId) -> Option<&Conn> {
+        let state = self.conns.open_mut(conn.0)?;
+        if self.config.timeout > Duration::ZERO {
+            state.last_active = now;
+        }
+        Some(state)
+    }
+
+    /// Every input that is not about a message.
+    fn rare(&mut self, now: Time, input: Input<Self>, out: &mut Effects<Self>) {
+        match input {
+            Input::Frame { .. } | Input::Drained { .. } => {}
+            Input::Opened { conn, .. } => self.opened(now, conn, out),
+            Input::Closed { conn } => {
+                if self.conns.is_open(conn.0) {
+                    self.forget(conn.0);
+                }
+            }
+            Input::Malformed { conn, error } => self.malformed(now, conn, &error, out),
+            Input::Tick => self.tick(now, out),
+            Input::Drain => {
+                self.draining.get_or_insert(0);
+                self.drain_step(out);
+            }
+            Input::Peer { msg, .. } => match msg {},
+            // Nothing is ever synced, so nothing answers.
+            Input::Synced { .. } => {}
+        }
+    }
+
     fn opened(&mut self, now: Time, conn: ConnId, out: &mut Effects<Self>) {
         if self.draining.is_some() {
             out.close(conn, CloseReason::Shutdown);
@@ -200,26 +230,27 @@ impl Redis {
     }
 
     /// Sends one frame and cuts the connection if that is too much for it.
-    #[inline]
     fn send(&mut self, now: Time, conn: u32, frame: Down, out: &mut Effects<Self>) {
         // A command may close its connection and then still answer (a limit
         // reached half way through a list of pushes); nobody reads that.
-        if !self.conns.is_open(conn) {
-            return;
-        }
-        let len = frame.wire_len() as u64;
+        let Some(state) = self.conns.open_mut(conn) else { return };
+        let verdict = state.pend(frame.wire_len() as u64, now, &self.config);
         out.send(ConnId(conn), frame);
-        let state = self.conns.get_mut(conn);
-        match state.pend(len, now, &self.config) {
+        self.over(now, conn, verdict, out);
+    }
+
+    /// Does what the verdict on a frame asks for.
+    fn over(&mut self, now: Time, conn: u32, verdict: Verdict, out: &mut Effects<Self>) {
+        match verdict {
             Verdict::Fine => {}
             Verdict::SoftBegins => {
-                self.timers.watch_soft(now + self.config.pubsub_soft, state.id, conn);
+                let id = self.conns.get(conn).id;
+                self.timers.watch_soft(now + self.config.pubsub_soft, id, conn);
             }
             Verdict::Cut => self.close(conn, CloseReason::SlowConsumer, out),
         }
     }
 
-    #[inline]
     fn reply(&mut self, now: Time, conn: u32, reply: Reply, out: &mut Effects<Self>) {
         self.send(now, conn, Down::Reply(reply), out);
     }

@@ -22,13 +22,13 @@ pub(super) struct PatternIndex {
 /// The patterns of one prefix.
 #[derive(Debug, Default)]
 struct BySuffix {
-    by_suffix: FxHashMap<Box<[u8]>, Vec<u32>>,
+    by_suffix: FxHashMap<Box<[u8]>, Vec<(u64, u32)>>,
     lengths: Lengths,
 }
 
 impl PatternIndex {
-    /// Adds pattern number `topic`.
-    pub fn insert(&mut self, pattern: &[u8], topic: u32) {
+    /// Adds pattern number `topic`; later patterns have a higher `order`.
+    pub fn insert(&mut self, pattern: &[u8], order: u64, topic: u32) {
         let Anchors { prefix, suffix } = anchors(pattern);
         let prefix_len = prefix.len();
         let group = self.by_prefix.entry(prefix.into()).or_insert_with(|| {
@@ -40,7 +40,7 @@ impl PatternIndex {
             group.lengths.add(suffix_len);
             Vec::new()
         });
-        list.push(topic);
+        list.push((order, topic));
     }
 
     /// Removes pattern number `topic`, which was inserted with this pattern.
@@ -48,7 +48,7 @@ impl PatternIndex {
         let Anchors { prefix, suffix } = anchors(pattern);
         let Some(group) = self.by_prefix.get_mut(&prefix[..]) else { return };
         let Some(list) = group.by_suffix.get_mut(&suffix[..]) else { return };
-        if let Some(at) = list.iter().position(|other| *other == topic) {
+        if let Some(at) = list.iter().position(|(_, other)| *other == topic) {
             list.swap_remove(at);
         }
         if list.is_empty() {
@@ -61,15 +61,15 @@ impl PatternIndex {
         }
     }
 
-    /// Calls `visit` with every pattern that has the right ends, in no particular
-    /// order. Most of them match; whether they do is for the caller to find out.
+    /// Calls `visit` with the order and the number of every pattern that has the
+    /// right ends, in no particular order. Most of them match; whether they do is for the caller to find out.
     #[inline]
-    pub fn candidates(&self, channel: &[u8], mut visit: impl FnMut(u32)) {
+    pub fn candidates(&self, channel: &[u8], mut visit: impl FnMut(u64, u32)) {
         for prefix in self.lengths.up_to(channel.len()) {
             let Some(group) = self.by_prefix.get(&channel[..prefix]) else { continue };
             for suffix in group.lengths.up_to(channel.len()) {
                 if let Some(list) = group.by_suffix.get(&channel[channel.len() - suffix..]) {
-                    list.iter().for_each(|topic| visit(*topic));
+                    list.iter().for_each(|(order, topic)| visit(*order, *topic));
                 }
             }
         }
@@ -120,7 +120,7 @@ mod tests {
 
     fn candidates(index: &PatternIndex, channel: &[u8]) -> Vec<u32> {
         let mut found = Vec::new();
-        index.candidates(channel, |topic| found.push(topic));
+        index.candidates(channel, |_, topic| found.push(topic));
         found.sort_unstable();
         found
     }
@@ -129,8 +129,8 @@ mod tests {
     fn patterns_that_share_one_end_are_told_apart_by_the_other() {
         let mut index = PatternIndex::default();
         for number in 0..10_000 {
-            index.insert(format!("user:{number}:*").as_bytes(), number);
-            index.insert(format!("metrics.*.{number}").as_bytes(), 10_000 + number);
+            index.insert(format!("user:{number}:*").as_bytes(), 0, number);
+            index.insert(format!("metrics.*.{number}").as_bytes(), 0, 10_000 + number);
         }
         assert_eq!(candidates(&index, b"user:1234:login"), [1_234]);
         // Every number that ends the channel is a candidate: 7, 77 and 777.
@@ -147,7 +147,7 @@ mod tests {
         ) {
             let mut index = PatternIndex::default();
             for (number, pattern) in patterns.iter().enumerate() {
-                index.insert(pattern.as_bytes(), number as u32);
+                index.insert(pattern.as_bytes(), 0, number as u32);
             }
             let removed: Vec<usize> = removed.iter().map(|at| at.index(patterns.len())).collect();
             for number in &removed {

@@ -94,7 +94,7 @@ fn shown(effect: &Effect<Redis>) -> String {
             reason => format!("{} closed: {reason:?}", conn.0),
         },
         Effect::Note(Note::Dropped { cause, message, .. }) => {
-            let number = message.map(|identity| identity.number);
+            let number = message.as_ref().map(|identity| identity.number);
             format!("dropped {}: {number:?}", cause.name())
         }
         other => format!("{other:?}"),

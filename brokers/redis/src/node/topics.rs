@@ -7,73 +7,32 @@
 //! whether a subscription exists, the shorter list is searched: with `S`
 //! subscriptions in all, it has at most the square root of `S` live entries.
 
-use rustc_hash::FxHashMap;
-
 use super::conn::{Conn, Conns};
+use super::names::{self, NameTable};
 use super::patterns::PatternIndex;
+use super::topic::{Link, Member, Members, NOBODY, Name, Topic};
 use crate::frame::{Kind, Text};
 use crate::glob;
 
-/// Marks a hole.
-const NOBODY: u32 = u32::MAX;
 /// Lists shorter than this are not worth closing up.
 const SHORT: usize = 8;
-
-/// A connection's side of a subscription.
-#[derive(Copy, Clone, Debug)]
-pub(super) struct Link {
-    /// The topic; [`NOBODY`] for a hole.
-    topic: u32,
-    /// The place among the topic's members.
-    at: u32,
-}
-
-/// A topic's side of a subscription.
-#[derive(Copy, Clone, Debug)]
-pub(super) struct Member {
-    /// The connection; [`NOBODY`] for a hole.
-    conn: u32,
-    /// The place among the connection's links.
-    at: u32,
-}
-
-impl Member {
-    /// The connection, unless this is a hole.
-    #[inline]
-    pub fn conn(self) -> Option<u32> {
-        (self.conn != NOBODY).then_some(self.conn)
-    }
-}
-
-/// A channel, pattern or sharded channel with at least one subscriber.
-#[derive(Debug)]
-pub(super) struct Topic {
-    /// Its name.
-    pub name: Text,
-    /// Its namespace.
-    pub kind: Kind,
-    /// Members that are no holes; 0 for a slot that is free.
-    pub live: u32,
-    /// Later topics have higher numbers.
-    pub order: u64,
-    /// Subscribers, oldest first, with holes.
-    pub members: Vec<Member>,
-}
 
 /// All topics.
 #[derive(Debug, Default)]
 pub(super) struct Topics {
     slots: Vec<Topic>,
     free: Vec<u32>,
+    /// The next pattern comes after all others.
     next_order: u64,
-    channels: FxHashMap<Text, u32>,
-    patterns: FxHashMap<Text, u32>,
-    shards: FxHashMap<Text, u32>,
+    channels: NameTable,
+    patterns: NameTable,
+    shards: NameTable,
     index: PatternIndex,
 }
 
 impl Topics {
-    fn names(&self, kind: Kind) -> &FxHashMap<Text, u32> {
+    #[inline]
+    fn names(&self, kind: Kind) -> &NameTable {
         match kind {
             Kind::Channel => &self.channels,
             Kind::Pattern => &self.patterns,
@@ -81,7 +40,7 @@ impl Topics {
         }
     }
 
-    fn names_mut(&mut self, kind: Kind) -> &mut FxHashMap<Text, u32> {
+    fn names_mut(&mut self, kind: Kind) -> &mut NameTable {
         match kind {
             Kind::Channel => &mut self.channels,
             Kind::Pattern => &mut self.patterns,
@@ -92,7 +51,8 @@ impl Topics {
     /// The number of the topic called `name`, if anybody is subscribed to it.
     #[inline]
     pub fn find(&self, kind: Kind, name: &[u8]) -> Option<u32> {
-        self.names(kind).get(name).copied()
+        let is = |topic: u32| self.get(topic).name.bytes() == name;
+        self.names(kind).find(names::hash(name), is)
     }
 
     /// A topic by its number.
@@ -109,7 +69,7 @@ impl Topics {
     /// Whether anybody is subscribed to a pattern.
     #[inline]
     pub fn has_patterns(&self) -> bool {
-        !self.patterns.is_empty()
+        self.patterns.len() > 0
     }
 
     /// Subscribers of one topic.
@@ -126,10 +86,9 @@ impl Topics {
     #[inline]
     pub fn matching(&self, channel: &[u8], matched: &mut Vec<(u64, u32)>) {
         matched.clear();
-        self.index.candidates(channel, |number| {
-            let topic = self.get(number);
-            if glob::matches(&topic.name, channel) {
-                matched.push((topic.order, number));
+        self.index.candidates(channel, |order, number| {
+            if glob::matches(self.get(number).name.bytes(), channel) {
+                matched.push((order, number));
             }
         });
         matched.sort_unstable();
@@ -145,8 +104,12 @@ impl Topics {
         let topic = &mut self.slots[number as usize];
         let state = conns.get_mut(conn);
         let (in_links, in_members) = (state.links.len() as u32, topic.members.len() as u32);
-        push(&mut topic.members, Member { conn, at: in_links });
-        push(&mut state.links, Link { topic: number, at: in_members });
+        topic.members.push(Member { conn, at: in_links });
+        if state.links.capacity() == 0 {
+            // Many connections stay at one subscription.
+            state.links.reserve_exact(1);
+        }
+        state.links.push(Link { topic: number, at: in_members });
         topic.live += 1;
         *state.count_mut(kind) += 1;
         true
@@ -174,7 +137,7 @@ impl Topics {
     pub fn names_of(&self, conns: &Conns, conn: u32, kind: Kind) -> Vec<Text> {
         let links = conns.get(conn).links.iter().filter(|link| link.topic != NOBODY);
         let topics = links.map(|link| self.get(link.topic));
-        topics.filter(|topic| topic.kind == kind).map(|topic| topic.name.clone()).collect()
+        topics.filter(|topic| topic.kind == kind).map(|topic| topic.name.text()).collect()
     }
 
     /// Where among the links of `conn` topic `number` is.
@@ -184,19 +147,14 @@ impl Topics {
         if links.len() <= topic.members.len() {
             links.iter().position(|link| link.topic == number).map(|at| at as u32)
         } else {
-            topic.members.iter().find(|member| member.conn == conn).map(|member| member.at)
+            let members = topic.members.as_slice();
+            members.iter().find(|member| member.conn == conn).map(|member| member.at)
         }
     }
 
     fn create(&mut self, kind: Kind, name: &Text) -> u32 {
-        self.next_order += 1;
-        let topic = Topic {
-            name: name.clone(),
-            kind,
-            live: 0,
-            order: self.next_order,
-            members: Vec::new(),
-        };
+        let topic =
+            Topic { name: Name::new(kind, name), members: Members::default(), live: 0, kind };
         let number = match self.free.pop() {
             Some(number) => {
                 self.slots[number as usize] = topic;
@@ -207,20 +165,22 @@ impl Topics {
                 self.slots.len() as u32 - 1
             }
         };
-        self.names_mut(kind).insert(name.clone(), number);
+        self.names_mut(kind).insert(names::hash(name), number);
         if kind == Kind::Pattern {
-            self.index.insert(name, number);
+            self.next_order += 1;
+            self.index.insert(name, self.next_order, number);
         }
         number
     }
 
     fn destroy(&mut self, number: u32) {
         let slot = &mut self.slots[number as usize];
-        let (kind, name) = (slot.kind, slot.name.clone());
-        slot.members = Vec::new();
-        self.names_mut(kind).remove(&name);
+        let kind = slot.kind;
+        let free = Topic { name: Name::EMPTY, members: Members::default(), live: 0, kind };
+        let name = std::mem::replace(slot, free).name;
+        self.names_mut(kind).remove(names::hash(name.bytes()), number);
         if kind == Kind::Pattern {
-            self.index.remove(&name, number);
+            self.index.remove(name.bytes(), number);
         }
         self.free.push(number);
     }
@@ -238,19 +198,16 @@ impl Topics {
     /// Takes the topic's half of a subscription out.
     fn leave(&mut self, conns: &mut Conns, link: Link) {
         let topic = &mut self.slots[link.topic as usize];
-        topic.members[link.at as usize].conn = NOBODY;
+        topic.members.as_mut_slice()[link.at as usize].conn = NOBODY;
         topic.live -= 1;
         if topic.live == 0 {
             self.destroy(link.topic);
             return;
         }
-        while topic.members.last().is_some_and(|member| member.conn == NOBODY) {
-            topic.members.pop();
-        }
+        topic.members.trim();
         if topic.members.len() > SHORT && topic.live as usize <= topic.members.len() / 2 {
-            topic.members.retain(|member| member.conn != NOBODY);
-            topic.members.shrink_to(topic.members.len() * 2);
-            for (at, member) in topic.members.iter().enumerate() {
+            topic.members.close_up();
+            for (at, member) in topic.members.as_slice().iter().enumerate() {
                 conns.get_mut(member.conn).links[member.at as usize].at = at as u32;
             }
         }
@@ -267,27 +224,23 @@ impl Topics {
             state.links.retain(|link| link.topic != NOBODY);
             state.links.shrink_to(state.links.len() * 2);
             for (at, link) in state.links.iter().enumerate() {
-                self.slots[link.topic as usize].members[link.at as usize].at = at as u32;
+                let members = &mut self.slots[link.topic as usize].members;
+                members.as_mut_slice()[link.at as usize].at = at as u32;
             }
         }
     }
 
     pub fn memory_bytes(&self) -> u64 {
-        let lists: usize = self.slots.iter().map(|topic| topic.members.capacity()).sum();
-        let names: usize = self.slots.iter().map(|topic| topic.name.len() + 16).sum();
-        let tables: usize = [Kind::Channel, Kind::Pattern, Kind::Shard]
+        let outside: usize = self
+            .slots
             .iter()
-            .map(|kind| self.names(*kind).capacity() * (size_of::<(Text, u32)>() + 1))
+            .map(|slot| slot.name.memory_bytes() + slot.members.memory_bytes())
+            .sum();
+        let tables: u64 = [Kind::Channel, Kind::Pattern, Kind::Shard]
+            .iter()
+            .map(|kind| self.names(*kind).memory_bytes())
             .sum();
         let slots = self.slots.capacity() * size_of::<Topic>() + self.free.capacity() * 4;
-        (lists * size_of::<Member>() + names + tables + slots) as u64 + self.index.memory_bytes()
+        tables + (outside + slots) as u64 + self.index.memory_bytes()
     }
-}
-
-/// Pushes onto a list that often stays at one entry.
-fn push<T>(list: &mut Vec<T>, entry: T) {
-    if list.capacity() == 0 {
-        list.reserve_exact(1);
-    }
-    list.push(entry);
 }

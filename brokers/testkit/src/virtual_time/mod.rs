@@ -391,7 +391,8 @@ impl<C: Contender> VirtualArena<C> {
     fn lost<F: Frame>(&mut self, cause: Cause, conn: Option<ConnId>, frame: &F) {
         let notes = &mut self.notes;
         frame.payloads(&mut |payload| {
-            notes.push(Note::Dropped { cause, conn, message: Identity::read(payload) });
+            let message = Identity::read(payload).map(Box::new);
+            notes.push(Note::Dropped { cause, conn, message });
         });
     }
 

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use broker_contract::{Disk, DiskError, FileId, SyncToken};
+use broker_contract::{Disk, DiskError, DiskIo, FileId, SyncToken};
 use tempfile::TempDir;
 
 /// A directory of files behind the [`Disk`] interface. Appends are gathered and
@@ -40,7 +40,8 @@ fn failed(operation: &'static str, name: &str, error: &io::Error) -> DiskError {
     if error.kind() == io::ErrorKind::StorageFull {
         return DiskError::Full;
     }
-    DiskError::Io { operation, file: name.to_owned(), reason: error.to_string() }
+    let reason = error.to_string();
+    DiskError::Io(Box::new(DiskIo { operation, file: name.to_owned(), reason }))
 }
 
 impl FileDisk {

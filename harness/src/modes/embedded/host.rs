@@ -10,11 +10,11 @@ use broker_contract::{
 };
 use lab_workloads::ledger::Drop;
 use lab_workloads::queue::EventQueue;
-use rustc_hash::FxHashMap;
 
 use super::Shared;
 use super::clock::Clock;
 use super::handoff::Handoff;
+use crate::measure::sampled::Moments;
 use crate::modes::sim::engine::BrokerOf;
 use crate::trial::cast::Cast;
 use crate::trial::{CopyDrop, drop_copies};
@@ -101,10 +101,9 @@ pub(super) struct Host<C: Contender> {
     read: Vec<u32>,
     ticks: EventQueue<(u32, Time)>,
     starts: u32,
-    step: u32,
     spare: Vec<ToClient<BrokerOf<C>>>,
     /// When sampled messages left their clients, nanoseconds since zero.
-    pub sent_at: FxHashMap<u32, u64>,
+    pub sent_at: Moments,
     /// Messages that went no further on the publisher's side.
     pub drops: Vec<Drop>,
     /// Copies that went no further on a consumer's side.
@@ -147,9 +146,8 @@ impl<C: Contender> Host<C> {
             read: Vec::new(),
             ticks: EventQueue::new(),
             starts: 0,
-            step,
             spare: Vec::new(),
-            sent_at: FxHashMap::default(),
+            sent_at: Moments::new(step),
             drops: Vec::new(),
             copies_dropped: Vec::new(),
             notes: Notes::default(),
@@ -467,12 +465,10 @@ impl<C: Contender> Host<C> {
 
     fn stamp(&mut self, frame: &<BrokerOf<C> as Broker>::Up, now: Time) {
         let Some(zero) = self.shared.zero() else { return };
-        let (sent_at, step) = (&mut self.sent_at, self.step);
+        let sent_at = &mut self.sent_at;
         frame.payloads(&mut |payload| {
-            if let Some(identity) = Identity::read(payload)
-                && identity.number.is_multiple_of(step)
-            {
-                sent_at.entry(identity.number).or_insert(now.nanos_since(zero));
+            if let Some(identity) = Identity::read(payload) {
+                sent_at.note(identity.number, now.nanos_since(zero));
             }
         });
     }
@@ -482,9 +478,9 @@ impl<C: Contender> Host<C> {
             Note::Dropped { cause, message: Some(identity), .. } => {
                 self.drops.push(Drop { number: identity.number, scope: None, cause });
             }
-            Note::Passed { point: Point::Sent, number } if number.is_multiple_of(self.step) => {
+            Note::Passed { point: Point::Sent, number } => {
                 if let Some(zero) = self.shared.zero() {
-                    self.sent_at.entry(number).or_insert(now.nanos_since(zero));
+                    self.sent_at.note(number, now.nanos_since(zero));
                 }
             }
             Note::Wasted { messages, bytes } => {

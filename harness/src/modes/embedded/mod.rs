@@ -12,6 +12,7 @@
 //! **Where to start reading.** [`run`], then [`node`], [`sending`] and
 //! [`receiving`], one file per thread.
 
+pub mod arena;
 pub mod canary;
 mod clock;
 mod disk;
@@ -162,7 +163,7 @@ pub fn run<C: Contender>(
     };
 
     let (mut interrupted, mut broken) = (false, None);
-    let (node_end, sent_end, seen_end) = std::thread::scope(|scope| {
+    let (mut node_end, sent_end, mut seen_end) = std::thread::scope(|scope| {
         let spawn = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let node = spawn("node")
             .spawn_scoped(scope, move || node.run())
@@ -186,12 +187,21 @@ pub fn run<C: Contender>(
             receiving.join().expect("the receivers' thread does not panic"),
         )
     });
+    // The threads stop one after another: what one of them let go of when its
+    // taker had stopped already is still under way.
+    let mut late = Vec::new();
+    ways.to_node.take(&mut late);
+    node_end.under_way(&late);
+    let mut late = Vec::new();
+    ways.to_clients[usize::from(RECEIVERS)].take(&mut late);
+    for item in &late {
+        seen_end.host.still_under_way(item, &mut seen_end.undrained);
+    }
     assemble::<C>(
         scenario,
         &cast,
         &shared,
         clock,
-        step,
         interrupted,
         broken,
         (node_end, sent_end, seen_end),
@@ -277,7 +287,6 @@ fn assemble<C: Contender>(
     cast: &Cast,
     shared: &Shared,
     clock: Clock,
-    step: u32,
     interrupted: bool,
     broken: Option<String>,
     ends: (
@@ -333,7 +342,7 @@ fn assemble<C: Contender>(
         sampled: receiving.consumers.sampled,
         sent_at: sending_host.sent_at,
         arrived_at: node.arrived_at,
-        step,
+        events: 0,
         drops,
         copies_dropped,
         away: away.intervals(cast, zero),

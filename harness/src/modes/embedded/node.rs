@@ -9,13 +9,13 @@ use broker_contract::{
     NodeId, Note, Origin, Point, SeedStream, Time,
 };
 use lab_workloads::ledger::Drop;
-use rustc_hash::FxHashMap;
 
 use super::clock::{Clock, CpuMeter};
 use super::disk::{FileDisk, SyncThread};
 use super::handoff::Handoff;
 use super::host::{ToClient, ToNode};
 use super::{SENDERS, Shared};
+use crate::measure::sampled::Moments;
 use crate::modes::sim::engine::BrokerOf;
 
 /// Inputs handled before their effects are released: enough to gather writes,
@@ -59,7 +59,7 @@ pub(super) struct NodeEnd<B: Broker> {
     /// Copies that went no further: (connection, number, cause).
     pub copies_dropped: Vec<(u32, u32, Cause)>,
     /// When sampled messages arrived, nanoseconds since zero.
-    pub arrived_at: FxHashMap<u32, u64>,
+    pub arrived_at: Moments,
     /// Longest time from intended to handled.
     pub transit_ns: u64,
     /// Messages that were still on their way to the node.
@@ -85,6 +85,20 @@ pub(super) struct NodeEnd<B: Broker> {
     marker: std::marker::PhantomData<fn(B)>,
 }
 
+impl<B: Broker> NodeEnd<B> {
+    /// Notes the messages in `items` as on their way to the node.
+    pub(super) fn under_way(&mut self, items: &[ToNode<B>]) {
+        let numbers = &mut self.undrained_numbers;
+        for item in items {
+            if let ToNode::Frame { frame, .. } = item {
+                frame.payloads(&mut |payload| {
+                    numbers.extend(Identity::read(payload).map(|identity| identity.number));
+                });
+            }
+        }
+    }
+}
+
 struct Running<C: Contender> {
     thread: NodeThread<C>,
     node: Option<BrokerOf<C>>,
@@ -108,7 +122,7 @@ impl<C: Contender> NodeThread<C> {
             closed: Vec::new(),
             drops: Vec::new(),
             copies_dropped: Vec::new(),
-            arrived_at: FxHashMap::default(),
+            arrived_at: Moments::new(self.step),
             transit_ns: 0,
             undrained_numbers: Vec::new(),
             sometimes: BTreeMap::new(),
@@ -313,14 +327,12 @@ impl<C: Contender> Running<C> {
         let Some(zero) = self.thread.shared.zero() else { return };
         self.end.bytes_in += frame.wire_len() as u64;
         let now_ns = now.nanos_since(zero);
-        let (end, step) = (&mut self.end, self.thread.step);
+        let end = &mut self.end;
         frame.payloads(&mut |payload| {
             if let Some(identity) = Identity::read(payload) {
                 let transit = now_ns.saturating_sub(identity.intended_ns);
                 end.transit_ns = end.transit_ns.max(transit);
-                if identity.number.is_multiple_of(step) {
-                    end.arrived_at.entry(identity.number).or_insert(now_ns);
-                }
+                end.arrived_at.note(identity.number, now_ns);
             }
         });
     }
@@ -372,11 +384,9 @@ impl<C: Contender> Running<C> {
                     self.end.drops.push(Drop { number: identity.number, scope: None, cause });
                 }
             },
-            Note::Passed { point: Point::Arrived, number }
-                if number.is_multiple_of(self.thread.step) =>
-            {
+            Note::Passed { point: Point::Arrived, number } => {
                 if let Some(zero) = self.thread.shared.zero() {
-                    self.end.arrived_at.entry(number).or_insert(now.nanos_since(zero));
+                    self.end.arrived_at.note(number, now.nanos_since(zero));
                 }
             }
             Note::Sometimes(what) => *self.end.sometimes.entry(what).or_default() += 1,
@@ -399,14 +409,7 @@ impl<C: Contender> Running<C> {
         self.end.disk_bytes = self.disk.written();
         let mut rest = Vec::new();
         self.thread.inbox.take(&mut rest);
-        for item in rest {
-            if let ToNode::Frame { frame, .. } = item {
-                let numbers = &mut self.end.undrained_numbers;
-                frame.payloads(&mut |payload| {
-                    numbers.extend(Identity::read(payload).map(|identity| identity.number));
-                });
-            }
-        }
+        self.end.under_way(&rest);
         debug_assert!(usize::from(SENDERS) < self.outboxes.len());
         self.end
     }

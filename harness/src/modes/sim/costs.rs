@@ -50,13 +50,13 @@ impl Costs {
     }
 
     /// The node's time for taking a frame of `bytes`.
-    pub fn take(&self, bytes: usize) -> f64 {
-        self.frame_in_ns + self.byte_in_ns * bytes as f64
+    pub fn take(&self, bytes: u32) -> f64 {
+        self.frame_in_ns + self.byte_in_ns * f64::from(bytes)
     }
 
     /// The node's time for sending a frame of `bytes`.
-    pub fn send(&self, bytes: usize) -> f64 {
-        self.frame_out_ns + self.byte_out_ns * bytes as f64
+    pub fn send(&self, bytes: u32) -> f64 {
+        self.frame_out_ns + self.byte_out_ns * f64::from(bytes)
     }
 
     /// The client's time for a delivery.

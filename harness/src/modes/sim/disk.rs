@@ -1,5 +1,6 @@
 //! The simulated disk: memory that the simulation can crash.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use broker_contract::{CrashKind, Disk, DiskError, FileId, MemoryDisk};
@@ -10,6 +11,8 @@ use broker_contract::{CrashKind, Disk, DiskError, FileId, MemoryDisk};
 #[derive(Clone, Debug, Default)]
 pub struct SimDisk {
     shared: Arc<Mutex<State>>,
+    /// Outside of the lock, because it is asked after every input of the node.
+    dirty: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -17,7 +20,6 @@ struct State {
     disk: MemoryDisk,
     written: u64,
     batches: u64,
-    dirty: bool,
 }
 
 impl SimDisk {
@@ -43,7 +45,11 @@ impl SimDisk {
 
     /// Whether anything was appended since this was last asked: one gathered write.
     pub fn take_dirty(&self) -> bool {
-        std::mem::take(&mut self.state().dirty)
+        let dirty = self.dirty.load(Ordering::Relaxed);
+        if dirty {
+            self.dirty.store(false, Ordering::Relaxed);
+        }
+        dirty
     }
 }
 
@@ -56,7 +62,8 @@ impl Disk for SimDisk {
         let mut state = self.state();
         let offset = state.disk.append(file, parts)?;
         state.written += parts.iter().map(|part| part.len() as u64).sum::<u64>();
-        state.dirty = true;
+        drop(state);
+        self.dirty.store(true, Ordering::Relaxed);
         Ok(offset)
     }
 

@@ -14,13 +14,14 @@ use lab_workloads::plan::{Interest, Planned};
 use lab_workloads::queue::EventQueue;
 use lab_workloads::scenario::model::{PhaseKind, Scenario, Subscription};
 use rand_chacha::ChaCha8Rng;
-use rustc_hash::FxHashMap;
 
 use super::costs::Costs;
 use super::disk::SimDisk;
 use super::hash::TraceHash;
+use super::links::Links;
 use super::tracing::{Actor, Trace};
 use super::wire::{Conn, Path};
+use crate::measure::sampled::Moments;
 use crate::trial::away::{AwayLog, Change};
 use crate::trial::cast::{Cast, TicketOf, follow_up_ticket, seat_ticket, ticket_of};
 use crate::trial::consumers::{Consumers, Due, FollowUp};
@@ -33,13 +34,19 @@ pub type BrokerOf<C> = <<C as Contender>::Client as Client>::Broker;
 /// Virtual time that set-up may take.
 const SETUP_LIMIT: Duration = Duration::from_secs(60);
 
+/// Steps between two looks at the watch, some twenty in a second: what it shows
+/// takes a walk over a histogram, which was half a percent of all time at every
+/// 4,096 steps.
+const WATCH_STEPS: u64 = 65_536;
+
 /// Something that happens at a moment.
 #[derive(Debug)]
 pub(super) enum Event<B: Broker> {
-    /// A frame reaches the node.
-    Up { conn: u32, frame: B::Up },
+    /// A frame of so many bytes reaches the node. Its length is carried along,
+    /// because frames work it out anew whenever they are asked.
+    Up { conn: u32, bytes: u32, frame: B::Up },
     /// A frame reaches a client; `released` is when the node let it go.
-    Down { conn: u32, released: Time, frame: B::Down },
+    Down { conn: u32, bytes: u32, released: Time, frame: B::Down },
     /// A connection attempt reaches the node.
     Accept { conn: u32 },
     /// The client learns that its connection is there.
@@ -74,7 +81,7 @@ pub(super) struct Slot<C: Client> {
     pub incarnation: u32,
     pub busy_until: Time,
     pub wake: Time,
-    pub links: Vec<(LinkId, u32)>,
+    pub links: Links,
 }
 
 /// The simulation of one trial.
@@ -96,12 +103,17 @@ pub struct Sim<C: Contender> {
     pub(super) effects: Effects<BrokerOf<C>>,
     pub(super) disk: SimDisk,
     effect_scratch: Vec<Effect<BrokerOf<C>>>,
+    /// Bytes of the frames among the effects.
+    lengths: Vec<u32>,
     drained: VecDeque<(u32, u64)>,
     node_busy: Time,
     node_wake: Time,
     node_cpu_ns: f64,
     client_cpu_ns: f64,
     pub(super) slots: Vec<Slot<C::Client>>,
+    /// Planned operations below this number have had their clients fetched.
+    warm_until: u32,
+    warming: Vec<u32>,
     starts: u32,
     pub(super) conns: Vec<Conn<BrokerOf<C>>>,
     actions: Actions<C::Client>,
@@ -115,9 +127,9 @@ pub struct Sim<C: Contender> {
     pub(super) is_away: Vec<bool>,
     pub(super) drops: Vec<Drop>,
     pub(super) copies_dropped: Vec<CopyDrop>,
-    sent_at: FxHashMap<u32, u64>,
-    arrived_at: FxHashMap<u32, u64>,
-    step: u32,
+    sent_at: Moments,
+    arrived_at: Moments,
+    events: u64,
     transit_ns: u64,
     written_before: u64,
     resources: Resources,
@@ -163,7 +175,7 @@ impl<C: Contender> Sim<C> {
                 incarnation: 0,
                 busy_until: Time::ZERO,
                 wake: Time::MAX,
-                links: Vec::new(),
+                links: Links::default(),
             })
             .collect();
         Sim {
@@ -178,12 +190,15 @@ impl<C: Contender> Sim<C> {
             effects: Effects::new(Box::new(disk.clone())),
             disk,
             effect_scratch: Vec::new(),
+            lengths: Vec::new(),
             drained: VecDeque::new(),
             node_busy: Time::ZERO,
             node_wake: Time::MAX,
             node_cpu_ns: 0.0,
             client_cpu_ns: 0.0,
             slots,
+            warm_until: 0,
+            warming: Vec::new(),
             starts: 0,
             conns: Vec::new(),
             actions: Actions::new(),
@@ -197,9 +212,9 @@ impl<C: Contender> Sim<C> {
             away: AwayLog::default(),
             drops: Vec::new(),
             copies_dropped: Vec::new(),
-            sent_at: FxHashMap::default(),
-            arrived_at: FxHashMap::default(),
-            step,
+            sent_at: Moments::new(step),
+            arrived_at: Moments::new(step),
+            events: 0,
             transit_ns: 0,
             written_before: 0,
             resources: Resources::default(),
@@ -241,7 +256,7 @@ impl<C: Contender> Sim<C> {
         let mut steps = 0_u64;
         while self.broken.is_none() {
             steps += 1;
-            if steps.is_multiple_of(4096) {
+            if steps.is_multiple_of(WATCH_STEPS) {
                 watch.at(
                     self.now.nanos_since(self.zero),
                     ends.nanos_since(self.zero),
@@ -349,7 +364,11 @@ impl<C: Contender> Sim<C> {
     /// Hands the next planned operation to its client.
     fn offer(&mut self, at: Time) {
         self.now = at.max(self.now);
+        if self.sender.drawn().first().is_some_and(|op| op.number >= self.warm_until) {
+            self.warm();
+        }
         let Some(op) = self.sender.next() else { return };
+        self.events += 1;
         self.hash.add(1, self.now.as_nanos(), u64::from(op.number), u64::from(op.key));
         let client = self.sender.client_of(&op);
         self.trace_offer(&op, client);
@@ -357,6 +376,30 @@ impl<C: Contender> Sim<C> {
         let Some(state) = &mut slot.client else { return };
         self.sender.submit(&op, self.now, state, &mut self.actions);
         self.act(client, self.now, self.now);
+    }
+
+    /// Reads what the operations that are drawn will need, before they need it.
+    ///
+    /// Among tens of thousands of clients in random order, each one's place and
+    /// its connection is a cache miss, and an operation's misses depend on each
+    /// other: half of all time in `act` was two such loads. In these short loops
+    /// the processor waits for many at once.
+    fn warm(&mut self) {
+        let mut sum = 0;
+        self.warming.clear();
+        for op in self.sender.drawn() {
+            let slot = &self.slots[self.sender.client_of(op) as usize];
+            let due = slot.client.as_ref().and_then(Client::deadline).unwrap_or(slot.busy_until);
+            sum ^= due.as_nanos() ^ slot.wake.as_nanos();
+            self.warming.extend(slot.links.conns().next());
+            self.warm_until = op.number + 1;
+        }
+        for conn in &self.warming {
+            let state = &self.conns[*conn as usize];
+            sum ^= state.up_last.as_nanos() ^ u64::from(state.client) ^ state.in_flight;
+        }
+        // Without a use the loads would be left out.
+        std::hint::black_box(sum);
     }
 
     fn trace_offer(&mut self, op: &Planned, client: u32) {
@@ -374,19 +417,20 @@ impl<C: Contender> Sim<C> {
     /// Takes the next event.
     fn step(&mut self) {
         let Some((at_ns, event)) = self.queue.pop() else { return };
+        self.events += 1;
         self.now = Time::from_nanos(at_ns).max(self.now);
         if event.is_work() {
             self.work -= 1;
         }
         let now_ns = self.now.as_nanos();
         match event {
-            Event::Up { conn, frame } => {
-                self.hash.add(2, now_ns, u64::from(conn), frame.wire_len() as u64);
-                self.arrive_up(conn, frame);
+            Event::Up { conn, bytes, frame } => {
+                self.hash.add(2, now_ns, u64::from(conn), u64::from(bytes));
+                self.arrive_up(conn, bytes, frame);
             }
-            Event::Down { conn, released, frame } => {
-                self.hash.add(3, now_ns, u64::from(conn), frame.wire_len() as u64);
-                self.arrive_down(conn, released, frame);
+            Event::Down { conn, bytes, released, frame } => {
+                self.hash.add(3, now_ns, u64::from(conn), u64::from(bytes));
+                self.arrive_down(conn, released, bytes, frame);
             }
             Event::Accept { conn } => {
                 self.hash.add(4, now_ns, u64::from(conn), 0);
@@ -460,19 +504,19 @@ impl<C: Contender> Sim<C> {
         self.node_input(input, self.costs.frame_in_ns);
     }
 
-    pub(super) fn down_arrival(&mut self, conn: u32, at: Time, bytes: usize) -> Time {
+    pub(super) fn down_arrival(&mut self, conn: u32, at: Time, bytes: u32) -> Time {
         let state = &mut self.conns[conn as usize];
         let path = self.paths[state.path as usize];
         path.arrival(at, bytes, &mut state.down_last, &mut state.down_free, &mut self.net)
     }
 
-    pub(super) fn up_arrival(&mut self, conn: u32, at: Time, bytes: usize) -> Time {
+    pub(super) fn up_arrival(&mut self, conn: u32, at: Time, bytes: u32) -> Time {
         let state = &mut self.conns[conn as usize];
         let path = self.paths[state.path as usize];
         path.arrival(at, bytes, &mut state.up_last, &mut state.up_free, &mut self.net)
     }
 
-    fn arrive_up(&mut self, conn: u32, frame: <BrokerOf<C> as Broker>::Up) {
+    fn arrive_up(&mut self, conn: u32, bytes: u32, frame: <BrokerOf<C> as Broker>::Up) {
         let state = &self.conns[conn as usize];
         if !state.node_open || self.node.is_none() {
             let cause = if self.node.is_none() {
@@ -488,18 +532,15 @@ impl<C: Contender> Sim<C> {
             });
             return;
         }
-        let bytes = frame.wire_len();
-        self.resources.bytes_in += bytes as u64;
+        self.resources.bytes_in += u64::from(bytes);
         let start = self.now.max(self.node_busy);
         let (start_ns, arrived_ns) =
             (start.nanos_since(self.zero), self.now.nanos_since(self.zero));
-        let (transit, arrived, step) = (&mut self.transit_ns, &mut self.arrived_at, self.step);
+        let (transit, arrived) = (&mut self.transit_ns, &mut self.arrived_at);
         frame.payloads(&mut |payload| {
             if let Some(identity) = Identity::read(payload) {
                 *transit = (*transit).max(start_ns.saturating_sub(identity.intended_ns));
-                if identity.number.is_multiple_of(step) {
-                    arrived.entry(identity.number).or_insert(arrived_ns);
-                }
+                arrived.note(identity.number, arrived_ns);
             }
         });
         if let Some(trace) = &mut self.trace
@@ -529,16 +570,26 @@ impl<C: Contender> Sim<C> {
         if self.disk.take_dirty() {
             cost += self.costs.append_ns;
         }
+        self.lengths.clear();
         for effect in &effects {
             if let Effect::Send { frame, .. } = effect {
-                cost += self.costs.send(frame.wire_len());
+                let bytes = length(frame);
+                self.lengths.push(bytes);
+                cost += self.costs.send(bytes);
             }
         }
         self.node_cpu_ns += cost;
         let finish = start.plus_nanos(cost as u64);
         self.node_busy = finish;
+        let mut sends = 0;
         for effect in effects.drain(..) {
-            self.effect(finish, effect);
+            if let Effect::Send { conn, frame } = effect {
+                let bytes = self.lengths[sends];
+                sends += 1;
+                self.send_down(conn.0, finish, bytes, frame);
+            } else {
+                self.effect(finish, effect);
+            }
         }
         self.effect_scratch = effects;
         // What the transport took at once is told to the node at once; what that
@@ -570,7 +621,7 @@ impl<C: Contender> Sim<C> {
 
     fn effect(&mut self, at: Time, effect: Effect<BrokerOf<C>>) {
         match effect {
-            Effect::Send { conn, frame } => self.send_down(conn.0, at, frame),
+            Effect::Send { conn, frame } => self.send_down(conn.0, at, length(&frame), frame),
             Effect::Close { conn, reason } => self.node_closes(conn.0, at, &reason),
             Effect::Peer { .. } => {}
             Effect::Sync { file, token } => self.sync(at, file, token),
@@ -583,30 +634,23 @@ impl<C: Contender> Sim<C> {
         self.schedule(done, Event::Synced { token, file });
     }
 
-    fn send_down(&mut self, conn: u32, at: Time, frame: <BrokerOf<C> as Broker>::Down) {
+    fn send_down(&mut self, conn: u32, at: Time, bytes: u32, frame: <BrokerOf<C> as Broker>::Down) {
         let state = &mut self.conns[conn as usize];
         if !state.node_open {
             return;
         }
-        let bytes = frame.wire_len();
-        if state.is_blocked(bytes as u64) {
-            state.queues().blocked.push_back(frame);
+        if state.is_blocked(bytes) {
+            state.queues().blocked.push_back((bytes, frame));
             return;
         }
         self.put_down(conn, at, bytes, frame);
     }
 
     /// The transport takes a frame towards a client.
-    fn put_down(
-        &mut self,
-        conn: u32,
-        at: Time,
-        bytes: usize,
-        frame: <BrokerOf<C> as Broker>::Down,
-    ) {
-        self.conns[conn as usize].in_flight += bytes as u64;
-        self.drained.push_back((conn, bytes as u64));
-        self.resources.bytes_out += bytes as u64;
+    fn put_down(&mut self, conn: u32, at: Time, bytes: u32, frame: <BrokerOf<C> as Broker>::Down) {
+        self.conns[conn as usize].in_flight += u64::from(bytes);
+        self.drained.push_back((conn, u64::from(bytes)));
+        self.resources.bytes_out += u64::from(bytes);
         if let Some(trace) = &mut self.trace
             && trace.is_in(&frame)
         {
@@ -614,7 +658,7 @@ impl<C: Contender> Sim<C> {
             trace.step(at, Actor::Node, to, format!("sends ({bytes} B)"));
         }
         let arrival = self.down_arrival(conn, at, bytes);
-        self.schedule(arrival, Event::Down { conn, released: at, frame });
+        self.schedule(arrival, Event::Down { conn, bytes, released: at, frame });
     }
 
     fn node_closes(&mut self, conn: u32, at: Time, reason: &CloseReason) {
@@ -624,12 +668,12 @@ impl<C: Contender> Sim<C> {
         }
         state.node_open = false;
         let blocked = state.queues.as_mut().map(|queues| std::mem::take(&mut queues.blocked));
-        for frame in blocked.into_iter().flatten() {
+        for (bytes, frame) in blocked.into_iter().flatten() {
             if reason.discards_pending() {
                 self.drop_down(conn, &frame, reason.cause());
             } else {
-                let arrival = self.down_arrival(conn, at, frame.wire_len());
-                self.schedule(arrival, Event::Down { conn, released: at, frame });
+                let arrival = self.down_arrival(conn, at, bytes);
+                self.schedule(arrival, Event::Down { conn, bytes, released: at, frame });
             }
         }
         self.gone(conn, at);
@@ -697,20 +741,14 @@ impl<C: Contender> Sim<C> {
 
     fn note(&mut self, note: Note) {
         match note {
-            Note::Dropped { cause, message, .. } => {
-                if let Some(identity) = message {
-                    self.drops.push(Drop { number: identity.number, scope: None, cause });
-                }
+            Note::Dropped { cause, message: Some(identity), .. } => {
+                self.drops.push(Drop { number: identity.number, scope: None, cause });
             }
-            Note::Passed { point, number } if number.is_multiple_of(self.step) => {
+            Note::Passed { point, number } => {
                 let at_ns = self.now.nanos_since(self.zero);
                 match point {
-                    Point::Sent => {
-                        self.sent_at.entry(number).or_insert(at_ns);
-                    }
-                    Point::Arrived => {
-                        self.arrived_at.entry(number).or_insert(at_ns);
-                    }
+                    Point::Sent => self.sent_at.note(number, at_ns),
+                    Point::Arrived => self.arrived_at.note(number, at_ns),
                     Point::Released | Point::Received => {}
                 }
             }
@@ -733,7 +771,7 @@ impl<C: Contender> Sim<C> {
             .queues
             .as_mut()
             .map(|queues| std::mem::take(&mut queues.blocked));
-        for frame in blocked.into_iter().flatten() {
+        for (_, frame) in blocked.into_iter().flatten() {
             self.drop_down(conn, &frame, broker_contract::Cause::ConnectionDropped);
         }
         self.gone(conn, at);
@@ -747,12 +785,18 @@ impl<C: Contender> Sim<C> {
         }
         state.client_open = false;
         let (client, link) = (state.client, state.link);
-        self.slots[client as usize].links.retain(|(_, other)| *other != conn);
+        self.slots[client as usize].links.forget(conn);
         self.input(client, self.now, ClientInput::Closed { link });
     }
 
     /// A frame reached a client's side of its connection.
-    fn arrive_down(&mut self, conn: u32, released: Time, frame: <BrokerOf<C> as Broker>::Down) {
+    fn arrive_down(
+        &mut self,
+        conn: u32,
+        released: Time,
+        bytes: u32,
+        frame: <BrokerOf<C> as Broker>::Down,
+    ) {
         let state = &mut self.conns[conn as usize];
         if !state.client_open {
             self.drop_down(conn, &frame, broker_contract::Cause::ConnectionDropped);
@@ -760,10 +804,10 @@ impl<C: Contender> Sim<C> {
         }
         let waits = state.queues.as_ref().is_some_and(|queues| !queues.unread.is_empty());
         if waits || self.is_paused(conn) {
-            self.conns[conn as usize].queues().unread.push_back((released, frame));
+            self.conns[conn as usize].queues().unread.push_back((released, bytes, frame));
             return;
         }
-        self.read(conn, released, frame);
+        self.read(conn, released, bytes, frame);
     }
 
     /// Whether the client of `conn` has stopped reading, because an inbox is full.
@@ -773,10 +817,15 @@ impl<C: Contender> Sim<C> {
     }
 
     /// The client reads a frame, which makes room in the transport.
-    fn read(&mut self, conn: u32, released: Time, frame: <BrokerOf<C> as Broker>::Down) {
-        let bytes = frame.wire_len() as u64;
+    fn read(
+        &mut self,
+        conn: u32,
+        released: Time,
+        bytes: u32,
+        frame: <BrokerOf<C> as Broker>::Down,
+    ) {
         let state = &mut self.conns[conn as usize];
-        state.in_flight = state.in_flight.saturating_sub(bytes);
+        state.in_flight = state.in_flight.saturating_sub(u64::from(bytes));
         let link = state.link;
         if state.queues.is_some() {
             self.unblock(conn);
@@ -788,13 +837,13 @@ impl<C: Contender> Sim<C> {
         loop {
             let state = &mut self.conns[conn as usize];
             let Some(queues) = &mut state.queues else { break };
-            let Some(bytes) = queues.blocked.front().map(Frame::wire_len) else { break };
+            let Some(bytes) = queues.blocked.front().map(|(bytes, _)| *bytes) else { break };
             let room = state.in_flight == 0
-                || state.in_flight + bytes as u64 <= super::wire::TRANSPORT_BYTES;
+                || state.in_flight + u64::from(bytes) <= super::wire::TRANSPORT_BYTES;
             if !room || !state.node_open {
                 break;
             }
-            let Some(frame) = queues.blocked.pop_front() else { break };
+            let Some((_, frame)) = queues.blocked.pop_front() else { break };
             self.put_down(conn, self.now, bytes, frame);
         }
         self.release(self.now.max(self.node_busy), 0.0);
@@ -802,16 +851,16 @@ impl<C: Contender> Sim<C> {
 
     /// Reads what waited while a client had stopped reading.
     fn resume(&mut self, client: u32) {
-        let conns: Vec<u32> = self.slots[client as usize].links.iter().map(|(_, c)| *c).collect();
+        let conns: Vec<u32> = self.slots[client as usize].links.conns().collect();
         for conn in conns {
             while !self.is_paused(conn) {
                 let state = &mut self.conns[conn as usize];
-                let Some((released, frame)) =
+                let Some((released, bytes, frame)) =
                     state.queues.as_mut().and_then(|queues| queues.unread.pop_front())
                 else {
                     break;
                 };
-                self.read(conn, released, frame);
+                self.read(conn, released, bytes, frame);
             }
         }
     }
@@ -856,8 +905,7 @@ impl<C: Contender> Sim<C> {
                 let conn = self.conns.len() as u32;
                 let population = self.cast.client_population[client as usize] as usize;
                 let path = self.scenario.populations[population].link as u16;
-                slot.links.retain(|(other, _)| *other != link);
-                slot.links.push((link, conn));
+                slot.links.set(link, conn);
                 self.conns.push(Conn::new(client, slot.incarnation, link, path));
                 let at = self.up_arrival(conn, now, 0);
                 self.schedule(at, Event::Accept { conn });
@@ -941,8 +989,7 @@ impl<C: Contender> Sim<C> {
     }
 
     fn link(&self, client: u32, link: LinkId) -> Option<u32> {
-        let links = &self.slots[client as usize].links;
-        links.iter().find(|(name, _)| *name == link).map(|(_, conn)| *conn)
+        self.slots[client as usize].links.get(link)
     }
 
     /// The client closes a connection after what it sent on it.
@@ -951,10 +998,10 @@ impl<C: Contender> Sim<C> {
         state.client_open = false;
         let client = state.client;
         let unread = state.queues.as_mut().map(|queues| std::mem::take(&mut queues.unread));
-        for (_, frame) in unread.into_iter().flatten() {
+        for (_, _, frame) in unread.into_iter().flatten() {
             self.drop_down(conn, &frame, broker_contract::Cause::ConnectionDropped);
         }
-        self.slots[client as usize].links.retain(|(_, other)| *other != conn);
+        self.slots[client as usize].links.forget(conn);
         let at = self.up_arrival(conn, self.now, 0);
         self.schedule(at, Event::NodeClosed { conn });
     }
@@ -966,15 +1013,13 @@ impl<C: Contender> Sim<C> {
         slot.busy_until = sent;
         self.client_cpu_ns += self.costs.client_send_ns;
         let sent_ns = sent.nanos_since(self.zero);
-        let (sent_at, step) = (&mut self.sent_at, self.step);
+        let sent_at = &mut self.sent_at;
         frame.payloads(&mut |payload| {
-            if let Some(identity) = Identity::read(payload)
-                && identity.number.is_multiple_of(step)
-            {
-                sent_at.entry(identity.number).or_insert(sent_ns);
+            if let Some(identity) = Identity::read(payload) {
+                sent_at.note(identity.number, sent_ns);
             }
         });
-        let bytes = frame.wire_len();
+        let bytes = length(&frame);
         if let Some(trace) = &mut self.trace
             && trace.is_in(&frame)
         {
@@ -982,7 +1027,7 @@ impl<C: Contender> Sim<C> {
             trace.step(sent, from, Actor::Node, format!("sends ({bytes} B)"));
         }
         let at = self.up_arrival(conn, sent, bytes);
-        self.schedule(at, Event::Up { conn, frame });
+        self.schedule(at, Event::Up { conn, bytes, frame });
     }
 
     fn follow_up(&mut self, follow_up: FollowUp) {
@@ -1053,7 +1098,11 @@ impl<C: Contender> Sim<C> {
         }
         for conn in &self.conns {
             let Some(queues) = &conn.queues else { continue };
-            let frames = queues.blocked.iter().chain(queues.unread.iter().map(|(_, f)| f));
+            let frames = queues
+                .blocked
+                .iter()
+                .map(|(_, f)| f)
+                .chain(queues.unread.iter().map(|(_, _, f)| f));
             for frame in frames {
                 frame.payloads(&mut |payload| leftover(&self.cast, conn.client, payload));
             }
@@ -1071,7 +1120,7 @@ impl<C: Contender> Sim<C> {
             sampled: self.consumers.sampled,
             sent_at: self.sent_at,
             arrived_at: self.arrived_at,
-            step: self.step,
+            events: self.events,
             drops: self.drops,
             copies_dropped: self.copies_dropped,
             away: self.away.intervals(&self.cast, self.zero),
@@ -1091,6 +1140,11 @@ impl<C: Contender> Sim<C> {
         };
         (raw, self.trace)
     }
+}
+
+/// Bytes of a frame; one of more than 4 GiB does not exist in any protocol here.
+fn length(frame: &impl Frame) -> u32 {
+    u32::try_from(frame.wire_len()).unwrap_or(u32::MAX)
 }
 
 fn client_actor(scenario: &Scenario, cast: &Cast, client: u32) -> Actor {

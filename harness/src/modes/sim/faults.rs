@@ -59,7 +59,7 @@ impl<C: Contender> Sim<C> {
     /// The process of a client is killed: its sockets close, and what it held is gone.
     fn kill(&mut self, client: u32) {
         self.seats_stop(client);
-        let conns: Vec<u32> = self.slots[client as usize].links.iter().map(|(_, c)| *c).collect();
+        let conns: Vec<u32> = self.slots[client as usize].links.conns().collect();
         for conn in conns {
             self.hang_up(conn);
         }
@@ -108,7 +108,7 @@ impl<C: Contender> Sim<C> {
                 .queues
                 .as_mut()
                 .map(|queues| std::mem::take(&mut queues.blocked));
-            for frame in blocked.into_iter().flatten() {
+            for (_, frame) in blocked.into_iter().flatten() {
                 self.drop_down(conn, &frame, Cause::BrokerCrash);
             }
             self.gone(conn, self.now);

@@ -17,6 +17,7 @@ mod disk;
 pub mod engine;
 mod faults;
 mod hash;
+mod links;
 pub mod tracing;
 mod wire;
 

@@ -35,14 +35,14 @@ impl Path {
     pub fn arrival(
         &self,
         at: Time,
-        bytes: usize,
+        bytes: u32,
         last: &mut Time,
         free: &mut Time,
         rng: &mut ChaCha8Rng,
     ) -> Time {
         let mut left = at;
         if let Some(bits_per_s) = self.bits_per_s {
-            let nanos = bytes as u128 * 8 * 1_000_000_000 / u128::from(bits_per_s.max(1));
+            let nanos = u128::from(bytes) * 8 * 1_000_000_000 / u128::from(bits_per_s.max(1));
             left = left.max(*free).plus_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
             *free = left;
         }
@@ -85,10 +85,10 @@ pub struct Conn<B: Broker> {
 /// What waits on a connection.
 #[derive(Debug)]
 pub struct Queues<B: Broker> {
-    /// Sent by the node, and not yet taken by the transport.
-    pub blocked: VecDeque<B::Down>,
-    /// Arrived, and not yet read by the client: (released, frame).
-    pub unread: VecDeque<(Time, B::Down)>,
+    /// Sent by the node, and not yet taken by the transport: (bytes, frame).
+    pub blocked: VecDeque<(u32, B::Down)>,
+    /// Arrived, and not yet read by the client: (released, bytes, frame).
+    pub unread: VecDeque<(Time, u32, B::Down)>,
 }
 
 impl<B: Broker> Conn<B> {
@@ -118,9 +118,9 @@ impl<B: Broker> Conn<B> {
     }
 
     /// Whether sends must queue behind others, or the transport is full.
-    pub fn is_blocked(&self, bytes: u64) -> bool {
+    pub fn is_blocked(&self, bytes: u32) -> bool {
         self.queues.as_ref().is_some_and(|queues| !queues.blocked.is_empty())
-            || (self.in_flight > 0 && self.in_flight + bytes > TRANSPORT_BYTES)
+            || (self.in_flight > 0 && self.in_flight + u64::from(bytes) > TRANSPORT_BYTES)
     }
 }
 

@@ -17,12 +17,8 @@ fn a_slow_consumer_is_closed_and_others_are_served() {
         rig.subscribe(conn, "a", None, 1);
     }
     let payload = "x".repeat(900);
-    let each = Down::Message {
-        sid: 1,
-        plain: false,
-        message: Message::new(b"a", b"", b"", payload.as_bytes()),
-    }
-    .wire_len() as u64;
+    let message = Message::new(b"a", b"", b"", payload.as_bytes());
+    let each = Down::message(1, false, message).wire_len() as u64;
     for _ in 0..2 {
         rig.publish(0, "a", &payload);
         rig.drain_bytes(2, each);

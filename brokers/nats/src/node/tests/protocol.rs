@@ -143,10 +143,9 @@ fn headers_need_a_connect_that_says_so() {
     assert_eq!(rig.closed.len(), 1);
 }
 
-/// Effects are moved and queued in the hottest loop of every driver. Notes are
-/// the contract's and are larger than any frame.
+/// Effects are moved and queued in the hottest loop of every driver.
 #[test]
 fn effects_are_small() {
     assert!(size_of::<Down>() <= 32);
-    assert!(size_of::<Effect<Nats>>() <= size_of::<Note>().max(48));
+    assert!(size_of::<Effect<Nats>>() <= 40);
 }

@@ -94,7 +94,9 @@ fn a_request_that_nobody_hears_is_answered_with_503() {
     let request = || Up::Publish(Message::new(b"service", b"_INBOX.abc.1", b"", b"?"));
     rig.up(0, request());
     let sent = rig.take(0);
-    let [Down::Message { sid: 7, plain: false, message }] = &sent[..] else { panic!("{sent:?}") };
+    let [Down::Message { sid: 7, plain: false, message, .. }] = &sent[..] else {
+        panic!("{sent:?}")
+    };
     assert_eq!(message.subject(), b"_INBOX.abc.1");
     assert_eq!(message.headers(), b"NATS/1.0 503\r\nNats-Subject: service\r\n\r\n");
     assert!(message.payload().is_empty() && message.reply().is_empty());

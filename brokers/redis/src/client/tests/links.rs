@@ -129,7 +129,7 @@ fn a_refused_publish_is_noted_with_its_message() {
     world.inject(client, FIRST, Down::Reply(Reply::Error("NOPERM no".into())));
     assert_eq!(world.outcomes(client), ["1 Sent", "2 Sent"]);
     let refused = world.seen[client].notes.iter().find_map(|note| match note {
-        Note::Dropped { cause: Cause::Refused, message, .. } => *message,
+        Note::Dropped { cause: Cause::Refused, message, .. } => message.clone(),
         _ => None,
     });
     assert_eq!(refused.map(|message| message.number), Some(0x0707_0707));

@@ -14,14 +14,14 @@ mod unknown;
 use broker_contract::{Effects, Time};
 
 use super::Redis;
-use crate::frame::{Proto, Up};
+use crate::frame::Up;
 
 impl Redis {
-    /// Carries out one command of an open connection.
-    #[inline]
+    /// Carries out one command of an open connection. A PUBLISH that is allowed
+    /// does not come this way, but straight from `handle`.
+    #[inline(never)]
     pub(super) fn command(&mut self, now: Time, conn: u32, up: Up, out: &mut Effects<Self>) {
-        let state = self.conns.get(conn);
-        let restricted = state.proto == Proto::Resp2 && state.has_subscriptions();
+        let restricted = self.conns.get(conn).is_restricted();
         // A command that does not exist is refused as such, whatever the state.
         if restricted && !up.allowed_while_subscribed() && !matches!(up, Up::Other { .. }) {
             let text = format!(

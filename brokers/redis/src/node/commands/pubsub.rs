@@ -38,9 +38,10 @@ impl Redis {
 
     fn active(&self, kind: Kind, pattern: Option<&[u8]>) -> Reply {
         let topics = self.topics.of_kind(kind);
-        let wanted = topics
-            .filter(|topic| pattern.is_none_or(|pattern| glob::matches(pattern, &topic.name)));
-        Reply::Array(wanted.map(|topic| Reply::Bulk(topic.name.clone())).collect())
+        let wanted = topics.filter(|topic| {
+            pattern.is_none_or(|pattern| glob::matches(pattern, topic.name.bytes()))
+        });
+        Reply::Array(wanted.map(|topic| Reply::Bulk(topic.name.text())).collect())
     }
 
     fn subscriber_counts(&self, kind: Kind, names: &[Text]) -> Reply {

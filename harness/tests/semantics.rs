@@ -1,0 +1,108 @@
+//! The semantics cases on threads of this process, against the wall clock.
+//!
+//! Virtual time runs every case; this runs those that can be waited for, with
+//! real concurrency and real files. A case is skipped when its `wait` steps take
+//! longer than [`LONGEST`] together.
+
+#[path = "../../brokers/testkit/tests/common/mod.rs"]
+mod common;
+
+use std::time::Duration;
+
+use broker_contract::{Contender, Feature, units};
+use broker_testkit::cases::{CASE_FILES, Case, CaseSetup};
+use broker_testkit::{all_cases, run_cases_in};
+use common::*;
+use lab::modes::embedded::arena::EmbeddedArena;
+
+/// More than this a case may not wait for.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Every case that is skipped: a new one needs its name here.
+const SKIPPED: &[&str] = &["a message comes again until it is acknowledged"];
+
+/// The sum of a case's `wait` steps.
+fn waits(case: &toml::Value) -> Duration {
+    let steps = case["steps"].as_array().expect("a case has steps");
+    steps
+        .iter()
+        .filter_map(|step| step.get("wait")?.as_str())
+        .filter(|wait| *wait != "quiet")
+        .map(|wait| units::parse_duration(wait).expect("a checked case"))
+        .sum()
+}
+
+/// The cases to run, and the names of the others.
+fn chosen() -> (Vec<Case>, Vec<String>) {
+    let mut skipped = Vec::new();
+    for (file, text) in CASE_FILES {
+        let table: toml::Table = text.parse().expect("a checked file");
+        for case in table["case"].as_array().expect("cases") {
+            let waits = waits(case);
+            if waits > LONGEST {
+                let name = case["name"].as_str().expect("a case has a name");
+                println!("skipped: `{name}` ({file}) waits for {waits:?}, more than {LONGEST:?}");
+                skipped.push(name.to_owned());
+            }
+        }
+    }
+    let mut cases = all_cases().expect("the case files are right");
+    cases.retain(|case| !skipped.contains(&case.name));
+    (cases, skipped)
+}
+
+fn every_claim_holds<C: Contender>() {
+    let (cases, _) = chosen();
+    let report = run_cases_in::<C, _>(&cases, |setup: CaseSetup<'_, C>| {
+        EmbeddedArena::new(setup.configured, setup.seed)
+    });
+    println!("{report}");
+    report.assert_passed();
+    assert_eq!(report.passed.len() + report.refused.len(), cases.len());
+}
+
+#[test]
+fn only_cases_that_wait_for_long_are_skipped() {
+    assert_eq!(chosen().1, SKIPPED);
+}
+
+#[test]
+fn every_claim_of_core_nats_holds_on_threads() {
+    every_claim_holds::<broker_nats::CoreNats>();
+}
+
+#[test]
+fn every_claim_of_redis_pubsub_holds_on_threads() {
+    every_claim_holds::<broker_redis::RedisPubSub>();
+}
+
+/// The arena itself: what the testkit's broken buses do wrong is seen here too.
+fn is_caught<C: Contender>(feature: Feature, what: &str) {
+    let (mut cases, _) = chosen();
+    cases.retain(|case| case.feature == feature);
+    let report = run_cases_in::<C, _>(&cases, |setup: CaseSetup<'_, C>| {
+        EmbeddedArena::new(setup.configured, setup.seed)
+    });
+    let text = report.to_string();
+    assert!(!report.is_passed() && text.contains(what), "nothing says {what:?}:\n{text}");
+}
+
+macro_rules! broken {
+    ($($test:ident: $flaw:ident, $feature:ident, $what:literal;)*) => {
+        $(#[test]
+        fn $test() {
+            is_caught::<Bus<$flaw>>(Feature::$feature, $what);
+        })*
+    };
+}
+
+broken! {
+    a_bus_that_drops_is_caught: DROPS, PublisherOrder, "missing \"m";
+    a_bus_that_duplicates_is_caught: DUPLICATES, PublisherOrder, "too much \"m";
+    // Its last delivery waits for a next one, and that shows as well.
+    a_bus_that_swaps_is_caught: SWAPS, PublisherOrder, "missing \"";
+    a_frame_on_a_closed_connection_is_caught: SENDS_AFTER_CLOSE, Publish, "which is not open";
+    an_operation_that_ends_twice_is_caught: ENDS_TWICE, Headers, "ended already";
+    a_drain_that_loses_is_caught: DRAINS_NOTHING, Drain, "missing \"m";
+    a_bus_that_never_cuts_is_caught: NEVER_CUTS, SlowConsumerCut, "it is connected";
+}
