@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use broker_contract::{Contender, Proof, SeedStream, Settings};
 use hdrhistogram::Histogram;
 use lab_reports::record::{Cost, Mode, Trial};
-use lab_workloads::scenario::model::{ContenderOverrides, PhaseKind, Scenario};
+use lab_workloads::scenario::model::{
+    ContenderOverrides, Durations, Phase, PhaseKind, Role, Scenario,
+};
 
 use super::progress::Progress;
 use crate::contenders::{self, ContenderSpec, Visit};
@@ -23,6 +26,8 @@ use crate::trial::{RawTrial, Watch};
 
 /// Nanoseconds that the canary is measured for.
 const CANARY_NS: u64 = 1_500_000_000;
+/// Nanoseconds before that: set-up leaves cold caches and freed memory behind.
+const CANARY_WARM_UP_NS: u64 = 500_000_000;
 
 /// A contender, ready to run.
 #[derive(Clone, Debug)]
@@ -254,17 +259,25 @@ fn summary(trial: &Trial) -> String {
     }
 }
 
-/// Response times of the same plan with nothing in between, over its first stretch.
+/// Response times of the same plan with nothing in between: a short warm-up, then
+/// a steady stretch at the plan's own rates.
 fn canary(scenario: &Arc<Scenario>, repeat: u32, interrupt: &Arc<AtomicBool>) -> Histogram<u64> {
     let mut short = Scenario::clone(scenario);
     short.faults.clear();
     short.contenders.clear();
-    // The steady rates matter, so the canary's one phase is a steady one.
-    short.phases.retain(|phase| phase.kind == PhaseKind::Steady);
-    short.phases.truncate(1);
-    if let Some(phase) = short.phases.first_mut() {
-        phase.end_ns = phase.end_ns.min(phase.start_ns + CANARY_NS) - phase.start_ns;
-        phase.start_ns = 0;
+    let phase =
+        |kind, start_ns, end_ns| Phase { kind, start_ns, end_ns, rate_from: 1.0, rate_to: 1.0 };
+    short.phases = vec![
+        phase(PhaseKind::WarmUp, 0, CANARY_WARM_UP_NS),
+        phase(PhaseKind::Steady, CANARY_WARM_UP_NS, CANARY_WARM_UP_NS + CANARY_NS),
+    ];
+    // One seat takes everything here, so work that four share would pile up.
+    for population in &mut short.populations {
+        if let Role::Subscriber(subscription) | Role::Responder { subscription, .. } =
+            &mut population.role
+        {
+            subscription.processing = Durations::Fixed(Duration::ZERO);
+        }
     }
     let configured = Canary::configure(&Settings::default()).expect("it has nothing to configure");
     let seed = seed_of(scenario, repeat).fork("canary");

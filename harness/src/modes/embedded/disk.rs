@@ -254,7 +254,7 @@ impl Disk for FileDisk {
 #[derive(Debug)]
 pub struct SyncThread {
     disk: FileDisk,
-    requests: Sender<(File, SyncToken)>,
+    requests: Sender<(Result<File, DiskError>, SyncToken)>,
 }
 
 impl SyncThread {
@@ -264,10 +264,13 @@ impl SyncThread {
         disk: FileDisk,
         done: impl Fn(SyncToken, Result<(), DiskError>) + Send + 'static,
     ) -> SyncThread {
-        let (requests, incoming) = channel::<(File, SyncToken)>();
+        let (requests, incoming) = channel::<(Result<File, DiskError>, SyncToken)>();
         std::thread::spawn(move || {
             for (file, token) in incoming {
-                done(token, file.sync_data().map_err(|error| failed("sync", "a file", &error)));
+                let synced = file.and_then(|file| {
+                    file.sync_data().map_err(|error| failed("sync", "a file", &error))
+                });
+                done(token, synced);
             }
         });
         SyncThread { disk, requests }
@@ -276,11 +279,11 @@ impl SyncThread {
     /// Asks for a sync of what was appended to `file` so far.
     pub fn sync(&self, file: FileId, token: SyncToken) {
         let mut state = self.disk.state();
-        let handle = state.file(file).ok().and_then(|open| open.file.try_clone().ok());
-        if let Some(handle) = handle {
-            // The thread is gone only when the trial is over, and then nobody waits.
-            let _ = self.requests.send((handle, token));
-        }
+        let handle = state.file(file).and_then(|open| {
+            open.file.try_clone().map_err(|error| failed("sync", &open.name, &error))
+        });
+        // The thread is gone only when the trial is over, and then nobody waits.
+        let _ = self.requests.send((handle, token));
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) enum ToNode<B: Broker> {
     /// The client has read this much.
     Drained { conn: u32, bytes: u64 },
     /// A sync has ended.
-    Synced { token: SyncToken, result: Result<(), DiskError> },
+    Synced { boot: u64, token: SyncToken, result: Result<(), DiskError> },
 }
 
 /// From the node's thread to a client's.

@@ -140,10 +140,7 @@ impl<C: Contender> NodeThread<C> {
             Ok(disk) => disk,
             Err(error) => return NodeEnd { broken: Some(error.to_string()), ..end },
         };
-        let way = self.inbox.clone();
-        let syncer = SyncThread::start(disk.clone(), move |token, result| {
-            way.give(&mut vec![ToNode::Synced { token, result }]);
-        });
+        let syncer = syncer(&self.inbox, &disk, 0);
         let crashes = self.faults.iter().map(|crash| (*crash, false)).collect();
         let running = Running {
             node: None,
@@ -161,6 +158,14 @@ impl<C: Contender> NodeThread<C> {
         };
         running.run()
     }
+}
+
+/// A thread that syncs for one boot of the node, and says for which.
+fn syncer<B: Broker>(inbox: &Arc<Handoff<ToNode<B>>>, disk: &FileDisk, boot: u64) -> SyncThread {
+    let way = inbox.clone();
+    SyncThread::start(disk.clone(), move |token, result| {
+        way.give(&mut vec![ToNode::Synced { boot, token, result }]);
+    })
 }
 
 impl<C: Contender> Running<C> {
@@ -219,6 +224,7 @@ impl<C: Contender> Running<C> {
             peers: vec![NodeId(0)],
         };
         self.boots += 1;
+        self.syncer = syncer(&self.thread.inbox, &self.disk, self.boots);
         let now = self.thread.clock.now();
         match BrokerOf::<C>::boot(&self.thread.config, boot, now, &mut self.effects) {
             Ok(node) => {
@@ -313,7 +319,9 @@ impl<C: Contender> Running<C> {
                 }
                 Input::Drained { conn: ConnId(conn), bytes }
             }
-            ToNode::Synced { token, result } => {
+            // A sync that an earlier boot asked for proves nothing to this one.
+            ToNode::Synced { boot, .. } if boot != self.boots => return,
+            ToNode::Synced { token, result, .. } => {
                 self.end.syncs += 1;
                 Input::Synced { token, result }
             }

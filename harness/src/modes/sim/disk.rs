@@ -33,9 +33,9 @@ impl SimDisk {
         self.state().disk.crash(kind, torn);
     }
 
-    /// A sync of `file` has ended.
-    pub fn complete_sync(&self, file: FileId) {
-        self.state().disk.complete_sync(file);
+    /// A sync of the first `len` bytes of `file` has ended.
+    pub fn complete_sync(&self, file: FileId, len: u64) {
+        self.state().disk.complete_sync_to(file, len);
     }
 
     /// Bytes appended so far.
