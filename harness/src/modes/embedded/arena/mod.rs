@@ -3,7 +3,7 @@
 //!
 //! **What it is for.** [`EmbeddedArena`] implements the testkit's [`Arena`] with
 //! the parts of this mode: batches go from thread to thread through
-//! [`Handoff`](super::handoff::Handoff), the clock is the wall clock, the node
+//! [`Handoff`], the clock is the wall clock, the node
 //! writes real files in a fresh directory. The same cases that pass in virtual
 //! time run here with real concurrency.
 //!
