@@ -83,15 +83,30 @@ pub enum AckPolicy {
     All,
 }
 
-/// How a subscription is paced.
+/// How a subscription is paced, and what happens to what its consumer does not
+/// acknowledge.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Flow {
+pub struct Flow<'a> {
     /// When messages are acknowledged.
     pub ack: AckPolicy,
     /// Unacknowledged messages allowed at once; `None` for the contender's default.
     pub max_in_flight: Option<u32>,
     /// Whether a restarted consumer carries on where the last one stopped.
     pub durable: bool,
+    /// What a durable consumer is called where it has no group: the same each
+    /// time the same member starts, and no other member's. A group goes by its
+    /// own name.
+    pub name: Option<&'a str>,
+    /// Time without an acknowledgement after which a message comes again;
+    /// `None` for the contender's default.
+    pub ack_wait: Option<Duration>,
+    /// Deliveries of one message at most, the first included; `None` for no limit.
+    /// What reaches it goes no further, with [`crate::Cause::MaxDeliver`].
+    pub max_deliver: Option<u32>,
+    /// Waits before the second, third, ... delivery of a message that was not
+    /// acknowledged or was refused without a delay of its own; the last one
+    /// stands for all that follow. Empty: `ack_wait` each time.
+    pub backoff: &'a [Duration],
 }
 
 /// What a consumer says of a message.
@@ -152,7 +167,7 @@ pub enum Op<'a> {
         /// Where to begin.
         start: Start,
         /// How it is paced.
-        flow: Flow,
+        flow: Flow<'a>,
     },
     /// Ask for up to `max` messages of a subscription that is pulled.
     Fetch {

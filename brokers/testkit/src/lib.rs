@@ -53,6 +53,10 @@
 //! | `crash = "process"`, `"power"`; `restart = true` | | ends and boots the node |
 //! | `wait = "1s"`, `"quiet"` | | lets time go by |
 //!
+//! A case that declares nothing has a stream or topic declared for each first
+//! token that it publishes to, before its first step; contenders that store
+//! nothing refuse that without consequence.
+//!
 //! In lists of payloads `m{1..20}` stands for m1 to m20. A subscription is called
 //! `as` its label, or else as its client. What a client has received and no step
 //! has expected fails the case at its end, and so does an operation that never

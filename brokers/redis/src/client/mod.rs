@@ -207,7 +207,7 @@ fn supported(op: &Op<'_>) -> Result<Support, Unsupported> {
         Op::Publish(_) => Ok(Support::Native),
         Op::Request { .. } | Op::Reply { .. } => Ok(Support::Emulated(REQUEST_EMULATION)),
         Op::Subscribe { start, flow, filter, group } => {
-            let Flow { ack, durable, max_in_flight: _ } = flow;
+            let Flow { ack, durable, .. } = flow;
             if *start != Start::New {
                 no(Feature::Replay, NO_STORE)
             } else if *durable {

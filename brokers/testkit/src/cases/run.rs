@@ -80,6 +80,7 @@ pub(super) fn run_case<A: Arena>(
         run.open(name);
     }
     run.arena.settle();
+    run.declare_what_is_published();
     match claim {
         Claim::Unsupported(reason) if case.refusal == Refusal::Typed => run.refused(reason),
         Claim::Unsupported(reason) => match run.whole(false) {
@@ -102,6 +103,30 @@ impl<A: Arena> Run<'_, A> {
         let client = self.arena.open(name);
         self.clients.insert(name.to_owned(), client);
         self.received.insert(client, Received::default());
+    }
+
+    /// Makes the streams or topics for what the case publishes, unless it makes
+    /// its own: a contender that stores messages has nowhere to put them
+    /// otherwise. One that stores nothing refuses, which says nothing here.
+    fn declare_what_is_published(&mut self) {
+        let steps = &self.case.steps;
+        if steps.iter().any(|step| matches!(step.verb, Verb::Declare { .. })) {
+            return;
+        }
+        let mut declared = BTreeSet::new();
+        for step in steps {
+            let Verb::Publish { channel, .. } = &step.verb else { continue };
+            let prefix = channel.split('.').next().unwrap_or(channel);
+            let Some(client) = self.clients.get(&step.by).copied() else { continue };
+            if prefix.contains('{') || !declared.insert(prefix) {
+                continue;
+            }
+            let below = format!("{prefix}.>");
+            let declaration =
+                Declaration { name: prefix, filters: &[prefix, &below], partitions: None };
+            let _ = self.arena.submit(client, &Op::Declare(declaration));
+            self.arena.settle();
+        }
     }
 
     /// All steps, and what must hold at the end of every case.
@@ -301,6 +326,8 @@ impl<A: Arena> Run<'_, A> {
                         ack: flow.ack,
                         max_in_flight: flow.max_in_flight,
                         durable: flow.durable,
+                        name: Some(&step.by),
+                        ..Flow::default()
                     },
                 };
                 let ticket = submit(self, &op);

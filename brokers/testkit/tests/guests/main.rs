@@ -8,9 +8,8 @@ mod profile;
 use std::time::Duration;
 
 use broker_contract::{
-    AckPolicy, Action, Boot, Broker, ConnId, Contender, CrashKind, Delivery, Effect, Effects, Flow,
-    Input, MemoryDisk, NodeId, Op, Origin, Outcome, Publish, SeedStream, Settings, Start, Time,
-    Want,
+    Action, Boot, Broker, ConnId, Contender, CrashKind, Delivery, Effect, Effects, Flow, Input,
+    MemoryDisk, NodeId, Op, Origin, Outcome, Publish, SeedStream, Settings, Start, Time, Want,
 };
 use broker_testkit::{Arena, VirtualArena, VirtualOptions};
 
@@ -25,7 +24,7 @@ fn publish<'a>(channel: &'a str, payload: &'a [u8]) -> Op<'a> {
 }
 
 fn from_the_start(filter: &str) -> Op<'_> {
-    let flow = Flow { ack: AckPolicy::None, max_in_flight: None, durable: false };
+    let flow = Flow::default();
     Op::Subscribe { filter, group: None, start: Start::All, flow }
 }
 

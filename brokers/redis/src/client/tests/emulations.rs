@@ -175,7 +175,7 @@ fn what_the_bus_lacks_is_refused_with_its_feature() {
         filter: "a",
         group: None,
         start,
-        flow: Flow { ack, max_in_flight: None, durable },
+        flow: Flow { ack, durable, ..Flow::default() },
     };
     let mut with_headers = message("a", b"x");
     with_headers.headers = &[("name", "value")];

@@ -529,6 +529,7 @@ pub fn subscribe_op<'a>(
             ack: subscription.ack,
             max_in_flight: subscription.max_in_flight,
             durable: subscription.durable,
+            ..broker_contract::Flow::default()
         },
     }
 }
