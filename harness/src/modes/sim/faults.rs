@@ -97,6 +97,7 @@ impl<C: Contender> Sim<C> {
     /// The node's process ends. What it held in memory is gone; what the
     /// transport had taken still arrives; its disk keeps what `how` leaves.
     fn crash(&mut self, how: CrashKind) {
+        self.inspect("before a crash");
         self.node = None;
         self.effects.clear();
         for conn in 0..self.conns.len() as u32 {

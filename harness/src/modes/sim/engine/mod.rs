@@ -39,9 +39,12 @@ use crate::trial::{CopyDrop, RawTrial, Resources, Watch, drop_copies};
 mod client;
 mod ending;
 mod follow;
+mod inspect;
 mod node;
 
 use follow::client_actor;
+pub use inspect::Inspected;
+use inspect::Inspection;
 
 /// The broker of a contender.
 pub type BrokerOf<C> = <<C as Contender>::Client as Client>::Broker;
@@ -155,6 +158,8 @@ pub struct Sim<C: Contender> {
     pub(super) broken: Option<String>,
     hash: TraceHash,
     pub(super) trace: Option<Trace>,
+    /// What a search asks of the run besides; `None` outside of one.
+    pub(super) inspection: Option<Box<Inspection>>,
 }
 
 impl<C: Contender> Sim<C> {
@@ -240,6 +245,7 @@ impl<C: Contender> Sim<C> {
             broken: None,
             hash: TraceHash::new(),
             trace,
+            inspection: None,
             scenario: scenario.clone(),
             cast,
             interest,
@@ -251,6 +257,12 @@ impl<C: Contender> Sim<C> {
 
     /// Runs the trial to its end.
     pub fn run(mut self, watch: &Watch) -> (RawTrial, Option<Trace>) {
+        let interrupted = self.play(watch);
+        self.finish(interrupted)
+    }
+
+    /// Runs everything; returns whether it was interrupted.
+    fn play(&mut self, watch: &Watch) -> bool {
         self.boot();
         self.set_up();
         self.zero = self.now;
@@ -296,12 +308,12 @@ impl<C: Contender> Sim<C> {
                 (_, None) => break,
             }
         }
-        self.finish(interrupted)
+        interrupted
     }
 
     /// Whether nothing that was sent is still under way.
     fn is_finished(&self) -> bool {
-        self.work == 0
+        self.work == 0 && self.inspection.as_ref().is_none_or(|_| self.is_settled())
     }
 
     pub(super) fn boot(&mut self) {
@@ -315,6 +327,7 @@ impl<C: Contender> Sim<C> {
             Ok(node) => {
                 self.node = Some(node);
                 self.release(self.now, 0.0);
+                self.inspect("after a boot");
             }
             Err(error) => self.broken = Some(format!("the node did not boot: {error}")),
         }
