@@ -292,7 +292,11 @@ impl Consumers {
         let number = seen.delivered().map(|delivered| delivered.identity.number);
         let is_poison = number.is_some_and(|number| self.is_poison(poison, number));
         let succeeds = !fails && !refuses && !is_poison;
-        if let Some(number) = number {
+        // A further copy of what has succeeded already changes nothing.
+        let is_first = matches!(seen, Seen::First(_));
+        if let Some(number) = number
+            && (is_first || self.failing.contains_key(&(scope, number)))
+        {
             self.processed(scope, number, population, succeeds, is_poison);
         }
         if self.redelivers(population) && !fails && !is_poison {
