@@ -147,8 +147,11 @@ fn record(head: &[u8], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Head and body of a record.
+type Record = (Vec<u8>, Vec<u8>);
+
 /// Reads the whole records of a file and cuts off what is torn behind them.
-fn records(file: FileId, out: &mut Effects<Keeper>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, BootError> {
+fn records(file: FileId, out: &mut Effects<Keeper>) -> Result<Vec<Record>, BootError> {
     let len = out.disk().len(file)? as usize;
     let mut bytes = vec![0; len];
     out.disk().read_at(file, 0, &mut bytes)?;
