@@ -178,7 +178,9 @@ fn hundred_million() {
         lagging: &[],
         transit_ns: 0,
         seats: &[1],
-        at_most_once: true,
+        duties: &[],
+        joined_ns: &[],
+        outages: &[],
         replay: Plain,
     }
     .run();

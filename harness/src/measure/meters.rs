@@ -87,6 +87,11 @@ pub struct Meters {
     by_population: Vec<Option<Pair>>,
     seconds: Vec<DeliveredSecond>,
     current: Histogram<u64>,
+    /// Deliveries of the current second without a time.
+    caught_up: u64,
+    /// When each population subscribes: what is older has no delivery time,
+    /// because it is read from a store long after it was sent.
+    joins_ns: Vec<u64>,
     current_second: usize,
     in_window: u64,
     negative: u64,
@@ -100,6 +105,12 @@ impl Meters {
             by_population: vec![None; scenario.populations.len()],
             seconds: Vec::new(),
             current: histogram(),
+            caught_up: 0,
+            joins_ns: scenario
+                .populations
+                .iter()
+                .map(|population| population.subscription().map_or(0, |it| it.joins_ns))
+                .collect(),
             current_second: 0,
             in_window: 0,
             negative: 0,
@@ -116,6 +127,10 @@ impl Meters {
         let second = (at_ns / 1_000_000_000) as usize;
         if second > self.current_second {
             self.roll(second);
+        }
+        if intended_ns < self.joins_ns[population] {
+            self.caught_up += 1;
+            return;
         }
         record(&mut self.current, response);
         if self.window.holds(intended_ns) {
@@ -137,7 +152,7 @@ impl Meters {
 
     fn roll(&mut self, second: usize) {
         let row = DeliveredSecond {
-            delivered: self.current.len(),
+            delivered: self.current.len() + std::mem::take(&mut self.caught_up),
             p50_ns: self.current.value_at_quantile(0.5),
             p99_ns: self.current.value_at_quantile(0.99),
             max_ns: self.current.max(),

@@ -5,6 +5,7 @@
 //! there and only there; loss, duplicates, order and throughput are judged in
 //! every mode.
 
+use broker_contract::Cause;
 use hdrhistogram::Histogram;
 use lab_reports::record::{Mode, ObjectiveResult, Outcome, Quantile, Trial, Verdict, micros};
 use lab_workloads::scenario::model::{Metric, Objective, Scenario};
@@ -101,18 +102,22 @@ fn result(
     mine: &[&Accounted],
 ) -> ObjectiveResult {
     let subscription = scenario.populations[objective.population].name.clone();
-    let (actual, outcome, reason) = if mine.iter().any(|t| t.unsupported.is_some()) {
-        let reason = mine.iter().find_map(|t| t.unsupported.clone());
-        (None, Outcome::Unsupported, reason)
+    let unsupported = mine.iter().find_map(|t| t.unsupported.get(&subscription));
+    let acknowledges = mine.iter().all(|t| t.trial.ack_proves.copies > 0);
+    let (actual, outcome, reason) = if let Some(reason) = unsupported {
+        (None, Outcome::Unsupported, Some(reason.clone()))
+    } else if objective.metric == Metric::AckedLoss && !acknowledges {
+        (None, Outcome::Unsupported, Some("publishes are not acknowledged".to_owned()))
     } else if let Some(reason) = mine.iter().find_map(|t| t.trial.invalid_reason.clone()) {
         (None, Outcome::Undecided, Some(format!("a trial is invalid: {reason}")))
     } else if objective.metric.is_latency() {
         latency(objective, &subscription, mine)
     } else {
         let actual = counted(objective.metric, &subscription, mine);
-        let met = match objective.metric {
-            Metric::Throughput => actual >= objective.target,
-            _ => actual <= objective.target,
+        let met = if objective.metric.wants_more() {
+            actual >= objective.target
+        } else {
+            actual <= objective.target
         };
         (Some(actual), if met { Outcome::Met } else { Outcome::Missed }, None)
     };
@@ -201,7 +206,17 @@ fn counted(metric: Metric, subscription: &str, mine: &[&Accounted]) -> f64 {
         Metric::Loss => {
             sum(&|l| l.deliveries.lost_explained + l.deliveries.lost_unexplained) / expected
         }
+        Metric::AckedLoss => sum(&|l| l.acked_lost.values().sum()),
         Metric::Duplicates => sum(&|l| l.duplicates + l.redelivered) / expected,
+        Metric::Unmarked => sum(&|l| l.duplicates) / expected,
+        Metric::Unprocessed => sum(&|l| l.unprocessed) / expected,
+        Metric::ReplayComplete => {
+            let removed = |l: &lab_reports::record::SubscriptionLedger| {
+                l.causes.get(Cause::Retention.name()).copied().unwrap_or(0)
+            };
+            let kept = sum(&|l| l.deliveries.expected - removed(l));
+            if kept > 0.0 { sum(&|l| l.deliveries.delivered) / kept } else { 0.0 }
+        }
         Metric::Order => sum(&|l| l.reordered),
         _ => {
             let window: f64 = mine.iter().map(|t| t.trial.window_s).sum();
@@ -360,8 +375,10 @@ fn text(
 /// A figure of a metric for people.
 fn shown(metric: &str, value: f64) -> String {
     match metric {
-        "loss" | "duplicates" => format!("{:.3} %", value * 100.0),
-        "order" => format!("{value:.0}"),
+        "loss" | "duplicates" | "unmarked" | "unprocessed" | "replay_complete" => {
+            format!("{:.3} %", value * 100.0)
+        }
+        "order" | "acked_loss" => format!("{value:.0}"),
         "throughput" => format!("{value:.0}/s"),
         _ if value >= 1_000.0 => format!("{:.2} ms", value / 1_000.0),
         _ => format!("{value:.0} us"),
@@ -383,11 +400,9 @@ fn would_change(
             .iter()
             .filter(|o| o.contender == winner && o.subscription == *name && o.metric == metric)
             .filter_map(|o| o.actual)
-            .reduce(
-                |a, b| if objective.metric == Metric::Throughput { a.min(b) } else { a.max(b) },
-            );
+            .reduce(|a, b| if objective.metric.wants_more() { a.min(b) } else { a.max(b) });
         let Some(actual) = worst else { continue };
-        let side = if objective.metric == Metric::Throughput { "above" } else { "below" };
+        let side = if objective.metric.wants_more() { "above" } else { "below" };
         out.push(format!(
             "a target for {} at `{name}` {side} {} (it is {})",
             metric.replace('_', " "),

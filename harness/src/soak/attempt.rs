@@ -45,11 +45,9 @@ pub struct Attempt {
     pub damaged: Damaged,
 }
 
-/// Plays the draft against `C`; what `C` does not have is not asked for.
-/// `spec` holds presets and settings of the command line.
+/// Plays the draft against `C`. `spec` holds presets and settings of the command line.
 pub fn attempt<C: Contender>(draft: &Draft, spec: &ContenderSpec, extras: Extras) -> Attempt {
-    let draft = draft.for_profile(&C::profile());
-    let played = panics::caught(|| play::<C>(&draft, spec, extras));
+    let played = panics::caught(|| play::<C>(draft, spec, extras));
     played.unwrap_or_else(|panic| Attempt {
         violations: vec![Violation::new(Kind::Panic, panic)],
         ..Attempt::default()
@@ -63,7 +61,10 @@ fn play<C: Contender>(draft: &Draft, spec: &ContenderSpec, extras: Extras) -> At
     };
     let scenario = match draft.to_scenario() {
         Ok(scenario) => Arc::new(scenario),
-        Err(error) => return invalid(format!("the draft is no scenario: {error}")),
+        Err(error) => {
+            let violation = Violation::new(Kind::Draft, error.to_string());
+            return Attempt { violations: vec![violation], ..Attempt::default() };
+        }
     };
     let overrides = scenario.contenders.get(C::NAME).cloned().unwrap_or_default();
     let settings = match spec.resolve::<C>(&overrides.presets, &overrides.settings) {
@@ -89,14 +90,8 @@ fn play<C: Contender>(draft: &Draft, spec: &ContenderSpec, extras: Extras) -> At
         seed,
         canary: None,
     };
-    let accounted = account::<C>(&scenario, raw, &label);
-    let trial = accounted.trial;
-    let mut violations = match accounted.unsupported {
-        Some(unsupported) => {
-            vec![Violation::new(Kind::Invalid, format!("its profile claims more: {unsupported}"))]
-        }
-        None => judge(draft, &C::profile().promises, &trial, never_ended),
-    };
+    let trial = account::<C>(&scenario, raw, &label).trial;
+    let mut violations = judge(draft, &C::profile(), &trial, never_ended);
     violations.extend(complaints.into_iter().map(|what| Violation::new(Kind::Invariant, what)));
     if extras.twice {
         let again = run().raw.trace_hash.unwrap_or_default();

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use broker_contract::{Feature, Profile};
 use lab_workloads::scenario::{self, Known, Options, Scenario, ScenarioError};
 
 use crate::contenders;
@@ -108,6 +107,8 @@ pub struct Receiver {
     pub inbox: Option<u32>,
     /// Whether it answers requests.
     pub answers: bool,
+    /// Percent of the sending time after which it subscribes, if it is late.
+    pub joins_percent: Option<u32>,
     /// What it wants of a contender that keeps messages.
     pub keeping: Keeping,
 }
@@ -123,6 +124,14 @@ pub struct Keeping {
     pub naks_percent: u32,
     /// Delay asked for with a refusal.
     pub nak_delay_ms: Option<u64>,
+    /// Percent of messages that fail at every delivery.
+    pub poison_percent: u32,
+    /// Time after which what is not acknowledged comes again.
+    pub ack_wait_ms: Option<u64>,
+    /// Deliveries of one message at most.
+    pub max_deliver: Option<u32>,
+    /// Waits between deliveries.
+    pub backoff_ms: Vec<u64>,
     /// Whether a restarted member carries on.
     pub durable: bool,
     /// Whether it begins with the oldest message that is kept.
@@ -168,32 +177,13 @@ pub enum StrikeKind {
         /// Whether unsynced bytes are lost as well.
         power_loss: bool,
     },
+    /// No sync completes.
+    Stall,
+    /// The disk takes nothing more.
+    Full,
 }
 
 impl Draft {
-    /// What is left of the draft for a contender with this profile: what it does
-    /// not have is not asked for.
-    pub fn for_profile(&self, profile: &Profile) -> Draft {
-        let has = |feature| profile.claim(feature).is_available();
-        let mut draft = self.clone();
-        if !has(Feature::RequestReply) {
-            draft.senders.retain(|sender| sender.asks_ms.is_none());
-            draft.receivers.retain(|receiver| !receiver.answers);
-            draft.drop_orphans();
-        }
-        for receiver in &mut draft.receivers {
-            let keeping = &mut receiver.keeping;
-            if !has(Feature::Redelivery) {
-                let Keeping { durable, from_start, max_in_flight, .. } = *keeping;
-                *keeping = Keeping { durable, from_start, max_in_flight, ..Keeping::default() };
-            }
-            keeping.durable &= has(Feature::DurableConsumer);
-            keeping.from_start &= has(Feature::Replay);
-            receiver.grouped &= has(Feature::Groups);
-        }
-        draft
-    }
-
     /// Drops strikes at populations that are not there.
     pub fn drop_orphans(&mut self) {
         let receivers = &self.receivers;
@@ -201,13 +191,24 @@ impl Draft {
             StrikeKind::Restart { of, .. } | StrikeKind::Slow { of, .. } => {
                 receivers.iter().any(|receiver| receiver.name == *of)
             }
-            StrikeKind::Crash { .. } => true,
+            StrikeKind::Crash { .. } | StrikeKind::Stall | StrikeKind::Full => true,
         });
     }
 
     /// Whether the broker's process ends in it.
     pub fn crashes(&self) -> bool {
         self.strikes.iter().any(|strike| matches!(strike.kind, StrikeKind::Crash { .. }))
+    }
+
+    /// Whether the power goes in it.
+    pub fn loses_power(&self) -> bool {
+        let lost = StrikeKind::Crash { power_loss: true };
+        self.strikes.iter().any(|strike| strike.kind == lost)
+    }
+
+    /// Whether the disk takes nothing for a while.
+    pub fn fills_up(&self) -> bool {
+        self.strikes.iter().any(|strike| strike.kind == StrikeKind::Full)
     }
 
     /// Whether receivers come and go in it.
@@ -357,18 +358,33 @@ fn write_receiver(out: &mut String, receiver: &Receiver) -> std::fmt::Result {
         writeln!(out, "ack = \"{}\"", keeping.ack)?;
         writeln!(out, "failure_rate = {:.2}", f64::from(keeping.fails_percent) / 100.0)?;
         writeln!(out, "nak_rate = {:.2}", f64::from(keeping.naks_percent) / 100.0)?;
-        if let Some(delay_ms) = keeping.nak_delay_ms {
+        if let Some(delay_ms) = keeping.nak_delay_ms.filter(|_| keeping.naks_percent > 0) {
             writeln!(out, "nak_delay = \"{delay_ms}ms\"")?;
         }
+        writeln!(out, "poison = {:.2}", f64::from(keeping.poison_percent) / 100.0)?;
+        if let Some(wait_ms) = keeping.ack_wait_ms {
+            writeln!(out, "ack_wait = \"{wait_ms}ms\"")?;
+        }
+        if let Some(most) = keeping.max_deliver {
+            writeln!(out, "max_deliver = {most}")?;
+        }
+        if let Some(max) = keeping.max_in_flight {
+            writeln!(out, "max_in_flight = {max}")?;
+        }
+        if !keeping.backoff_ms.is_empty() {
+            let waits: Vec<String> =
+                keeping.backoff_ms.iter().map(|ms| format!("\"{ms}ms\"")).collect();
+            writeln!(out, "backoff = [{}]", waits.join(", "))?;
+        }
+    }
+    if let Some(percent) = receiver.joins_percent {
+        writeln!(out, "joins = {:.2}", f64::from(percent) / 100.0)?;
     }
     if keeping.durable {
         writeln!(out, "durable = true")?;
     }
     if keeping.from_start {
         writeln!(out, "start = \"all\"")?;
-    }
-    if let Some(max) = keeping.max_in_flight {
-        writeln!(out, "max_in_flight = {max}")?;
     }
     Ok(())
 }
@@ -385,6 +401,8 @@ fn write_strike(out: &mut String, strike: &Strike) -> std::fmt::Result {
             writeln!(out, "kind = \"slow-subscriber\"\npopulation = \"{of}\"")?;
             writeln!(out, "at_least = \"{at_least_ms}ms\"")?;
         }
+        StrikeKind::Stall => writeln!(out, "kind = \"disk-stall\"")?,
+        StrikeKind::Full => writeln!(out, "kind = \"disk-full\"")?,
         StrikeKind::Crash { power_loss } => {
             let how = if *power_loss { "power-loss" } else { "process-kill" };
             writeln!(out, "kind = \"broker-crash\"\nhow = \"{how}\"")?;

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use broker_contract::Promises;
+use broker_contract::{Feature, Profile, Promises};
 use lab_reports::record::Trial;
 
-use super::draft::Draft;
+use super::draft::{Draft, Keeping};
 
 /// A kind of broken promise. The shrinker looks for a smaller draft that breaks
 /// the same kind.
@@ -13,6 +13,8 @@ use super::draft::Draft;
 pub enum Kind {
     /// A core panicked.
     Panic,
+    /// The draft is no sound scenario: a mistake of the search itself.
+    Draft,
     /// The trial could not be carried out, such as a node that does not boot.
     Invalid,
     /// A message was lost, and nothing that the promise allows explains it.
@@ -42,6 +44,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Panic => "panic",
+            Kind::Draft => "draft",
             Kind::Invalid => "invalid",
             Kind::Lost => "lost",
             Kind::Corrupt => "corrupt",
@@ -83,10 +86,11 @@ impl Violation {
 /// `never_ended` are operations that were submitted and have no outcome.
 pub fn judge(
     draft: &Draft,
-    promises: &Promises,
+    profile: &Profile,
     trial: &Trial,
     never_ended: usize,
 ) -> Vec<Violation> {
+    let promises = &profile.promises;
     let mut found = Vec::new();
     let mut add = |kind, what: String| found.push(Violation::new(kind, what));
     if let Some(reason) = &trial.invalid_reason {
@@ -111,6 +115,11 @@ pub fn judge(
         if ledger.reordered > 0 && order_expected(draft, promises, name) {
             add(Kind::Reordered, format!("`{name}`: {} out of their key's order", ledger.reordered));
         }
+        let redelivers = profile.claim(Feature::Redelivery).is_available();
+        if ledger.unprocessed > 0 && redelivers && must_succeed(draft, name) {
+            let what = format!("`{name}`: {} messages failed and never came again", ledger.unprocessed);
+            add(Kind::Stuck, what);
+        }
     }
     if deliveries.undrained > 0 {
         add(Kind::Stuck, format!("{} copies under way long after the heal", deliveries.undrained));
@@ -120,7 +129,9 @@ pub fn judge(
     }
     // A requester's time-out is an unknown end, and a responder that restarts or
     // works slowly brings it about.
-    let calm = !draft.crashes() && draft.senders.iter().all(|sender| sender.asks_ms.is_none());
+    let calm = !draft.crashes()
+        && !draft.fills_up()
+        && draft.senders.iter().all(|sender| sender.asks_ms.is_none());
     let unended = messages.failed + messages.unknown;
     if calm && unended > 0 && never_ended == 0 {
         let (failed, unknown) = (messages.failed, messages.unknown);
@@ -133,7 +144,21 @@ pub fn judge(
 /// is promised; elsewhere only while nobody crashes or comes and goes, which is
 /// what a retry or a replay needs.
 fn duplicates_forbidden(draft: &Draft, promises: &Promises) -> bool {
-    promises.at_most_once || !(draft.crashes() || draft.restarts())
+    let joins = draft.receivers.iter().any(|receiver| receiver.joins_percent.is_some());
+    promises.at_most_once || !(draft.crashes() || draft.restarts() || joins)
+}
+
+/// Whether every message of a subscription must be processed in the end: each is
+/// acknowledged by itself and tried without limit, and nothing takes the message
+/// or the consumer's position away.
+fn must_succeed(draft: &Draft, name: &str) -> bool {
+    let keeps_trying = |keeping: &Keeping| {
+        keeping.ack == "explicit"
+            && keeping.max_deliver.is_none()
+            && (keeping.durable || !(draft.crashes() || draft.restarts()))
+    };
+    !draft.loses_power()
+        && draft.receivers.iter().any(|of| of.name == name && keeps_trying(&of.keeping))
 }
 
 /// Whether one key's messages must come in order: to members that do not share

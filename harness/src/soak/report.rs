@@ -4,7 +4,6 @@ use lab_reports::text::count;
 use serde_json::{Value, json};
 
 use super::search::{Account, Failure, Wanted};
-use crate::contenders;
 use crate::term::Sheet;
 
 /// Failures that are told with their scenario; the others in a line each.
@@ -102,12 +101,9 @@ pub fn replay(failure: &Failure) -> String {
     format!("lab soak --seed {} --contenders {}", failure.seed, failure.contender)
 }
 
-/// The scenario of a failure, as its contender ran it.
+/// The scenario of a failure.
 pub fn scenario_of(failure: &Failure) -> String {
-    let name = failure.contender.split(':').next().unwrap_or_default();
-    let profile = contenders::profiles().into_iter().find(|profile| profile.name == name);
-    let draft = profile.map_or_else(|| failure.draft.clone(), |p| failure.draft.for_profile(&p));
-    draft.to_toml()
+    failure.draft.to_toml()
 }
 
 /// The account for programs.

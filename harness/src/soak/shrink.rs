@@ -82,7 +82,15 @@ fn cuts(draft: &Draft) -> Vec<Draft> {
     for at in 0..draft.receivers.len() {
         cut(&|d| halve_members(d, at));
         cut(&|d| d.receivers[at].grouped = false);
+        cut(&|d| d.receivers[at].joins_percent = None);
         cut(&|d| d.receivers[at].keeping = Keeping::default());
+        cut(&|d| {
+            let keeping = &mut d.receivers[at].keeping;
+            keeping.max_deliver = None;
+            keeping.poison_percent = 0;
+            keeping.backoff_ms.clear();
+        });
+        cut(&|d| d.receivers[at].keeping.max_in_flight = None);
         cut(&|d| d.receivers[at].keeping.fails_percent = 0);
         cut(&|d| d.receivers[at].keeping.naks_percent = 0);
         cut(&|d| d.receivers[at].inbox = None);

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use broker_contract::{Claim, Contender, Durability, Feature, Proof, SeedStream, Settings};
+use broker_contract::{
+    Cause, Claim, Contender, CrashKind, Durability, Feature, Proof, SeedStream, Settings,
+};
 use hdrhistogram::Histogram;
 use lab_reports::record::{
     AckProves, Deliveries, Durable, Fault, Generator, Ledger, Messages, Mode, Point, Setting,
     SubscriptionLedger, Trial, Waste, micros,
 };
-use lab_workloads::ledger::{Account, Reconcile, Replay, ScopeAccount};
+use lab_workloads::ledger::{Account, Duty, Outage, Reconcile, Replay, ScopeAccount};
 use lab_workloads::plan::{Interest, Plan, Planned};
 use lab_workloads::scenario::model::{FaultKind, Scenario};
 
 use super::cast::Cast;
-use super::{RawTrial, Resources};
+use super::terms::{Terms, terms, undeclared};
+use super::{Handled, NodeCrash, RawTrial, Resources};
 use crate::measure::anatomy::{Anatomy, STAGES, Upward};
 use crate::measure::meters::Pair;
 use crate::measure::quantiles::{Instrument, latency};
@@ -29,8 +32,8 @@ pub struct Accounted {
     pub publish: Option<Pair>,
     /// Schedule lag.
     pub lag: Histogram<u64>,
-    /// Why the contender cannot do what the scenario asks, if so.
-    pub unsupported: Option<String>,
+    /// Populations that the contender cannot serve as the scenario asks, and why.
+    pub unsupported: BTreeMap<String, String>,
     /// Whether somebody interrupted it.
     pub interrupted: bool,
 }
@@ -117,6 +120,17 @@ pub fn account<C: Contender>(
     spread_undrained(scenario, &interest, label.seed, &mut raw);
     owners_copies::<C>(&mut raw, Redrawn::new(scenario, label.seed, &cast));
     let mut redrawn = Redrawn::<C>::new(scenario, label.seed, &cast);
+    let terms = terms::<C>(scenario);
+    let unsupported = unsupported(scenario, &terms, &raw);
+    let at_most_once = C::profile().promises.at_most_once;
+    let duties: Vec<Duty> = (0..interest.scopes())
+        .map(|scope| {
+            let terms = terms[interest.population_of(scope)].as_ref();
+            terms.map_or(Duty::Fleeting, |terms| terms.duty(at_most_once))
+        })
+        .collect();
+    let joined_ns = joined(scenario, &interest, &unsupported, &raw);
+    let outages = outages(&raw, label.proof);
     let account = Reconcile {
         sent: &raw.sent.log,
         seen: &raw.seen,
@@ -126,7 +140,9 @@ pub fn account<C: Contender>(
         lagging: &[],
         transit_ns: raw.transit_ns,
         seats: &cast.seats_per_scope,
-        at_most_once: C::profile().promises.at_most_once,
+        duties: &duties,
+        joined_ns: &joined_ns,
+        outages: &outages,
         replay: &mut redrawn,
     }
     .run();
@@ -160,7 +176,7 @@ pub fn account<C: Contender>(
         invalid_reason: invalid,
         trace_hash: raw.trace_hash.map(|hash| format!("{hash:016x}")),
         window_s,
-        not_applied: not_applied(scenario, label.mode, &raw),
+        not_applied: not_applied(scenario, label.mode, &terms, &unsupported, &raw),
         settings: settings(label.settings),
         ack_proves: proves(label.proof),
         offered_per_s: per_s(offered),
@@ -174,7 +190,7 @@ pub fn account<C: Contender>(
             .iter()
             .map(|(name, pair)| (name.clone(), latency(pair, instrument)))
             .collect(),
-        ledger: ledger(&account, raw.sent.tally.corrupt_answers),
+        ledger: ledger(&account, &raw),
         generator: generator(&raw, label),
         resources: resources(&raw.resources, &account),
         anatomy: anatomy.as_ref().map_or_else(BTreeMap::new, |anatomy| {
@@ -185,7 +201,13 @@ pub fn account<C: Contender>(
         series: series(&raw, &missing),
         faults: faults(scenario, &raw),
         setup_s: Some(raw.setup.as_secs_f64()),
-        ledger_by_subscription: subscription_ledgers(scenario, &interest, &account),
+        ledger_by_subscription: subscription_ledgers(
+            scenario,
+            &interest,
+            &account,
+            &raw.handled,
+            &unsupported,
+        ),
         emulated: emulated::<C>(scenario),
         waste: Waste { messages: raw.wasted.0, bytes: raw.wasted.1 },
         sometimes: raw.sometimes.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
@@ -195,9 +217,74 @@ pub fn account<C: Contender>(
         by_subscription,
         publish,
         lag: raw.sent.tally.lag,
-        unsupported: raw.unsupported.map(|unsupported| unsupported.to_string()),
+        unsupported,
         interrupted: raw.interrupted,
     }
+}
+
+/// Populations that the contender cannot serve, and why.
+fn unsupported(
+    scenario: &Scenario,
+    terms: &[Option<Terms>],
+    raw: &RawTrial,
+) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (index, population) in scenario.populations.iter().enumerate() {
+        let by_terms = terms[index].as_ref().and_then(|terms| terms.unsupported.clone());
+        let when_asked = raw
+            .unsupported
+            .get(&index)
+            .or_else(|| raw.sent.tally.unsupported.get(&index))
+            .map(ToString::to_string);
+        if let Some(reason) = by_terms.or(when_asked) {
+            all.insert(population.name.clone(), reason);
+        }
+    }
+    all
+}
+
+/// From when on each scope is owed what is sent: a late subscription to new
+/// messages from when it was in force, and one that is not supported never.
+fn joined(
+    scenario: &Scenario,
+    interest: &Interest,
+    unsupported: &BTreeMap<String, String>,
+    raw: &RawTrial,
+) -> Vec<u64> {
+    let mut joined: Vec<u64> = (0..interest.scopes())
+        .map(|scope| {
+            let population = &scenario.populations[interest.population_of(scope)];
+            let is_late = population
+                .subscription()
+                .is_some_and(|subscription| subscription.joins_ns > 0 && !subscription.replays());
+            let never = unsupported.contains_key(&population.name) || is_late;
+            if never { u64::MAX } else { 0 }
+        })
+        .collect();
+    for away in raw.away.iter().filter(|away| away.from_ns == 0) {
+        let population = &scenario.populations[interest.population_of(away.scope)];
+        let joined = &mut joined[away.scope as usize];
+        if *joined > 0 && !unsupported.contains_key(&population.name) {
+            *joined = away.until_ns.min(*joined);
+        }
+    }
+    joined
+}
+
+/// The crashes that may take what acknowledgements with this proof stand for.
+fn outages(raw: &RawTrial, proof: Proof) -> Vec<Outage> {
+    let outage = |crash: &NodeCrash| {
+        let (cause, lost_from_ns) = match (crash.how, proof.durable) {
+            (_, Durability::Synced) | (CrashKind::ProcessKill, Durability::PageCache) => {
+                return None;
+            }
+            (CrashKind::ProcessKill, Durability::None) => (Cause::BrokerCrash, 0),
+            (CrashKind::PowerLoss, Durability::None) => (Cause::PowerLoss, 0),
+            (CrashKind::PowerLoss, Durability::PageCache) => (Cause::PowerLoss, crash.lost_from_ns),
+        };
+        Some(Outage { at_ns: crash.at_ns, lost_from_ns, cause })
+    };
+    raw.crashes.iter().filter_map(outage).collect()
 }
 
 /// Joins the copies that were dropped on consumers' sides to the other drops,
@@ -282,7 +369,15 @@ fn proves(proof: Proof) -> AckProves {
     AckProves { copies: u32::from(proof.copies), durable }
 }
 
-fn ledger(account: &Account, corrupt_answers: u64) -> Ledger {
+fn ledger(account: &Account, raw: &RawTrial) -> Ledger {
+    let mut given_up: Vec<(u32, Option<u32>)> = raw
+        .drops
+        .iter()
+        .filter(|drop| drop.cause == Cause::MaxDeliver)
+        .map(|drop| (drop.number, drop.scope))
+        .collect();
+    given_up.sort_unstable();
+    given_up.dedup();
     let (messages, deliveries) = (&account.messages, &account.deliveries);
     Ledger {
         messages: Messages {
@@ -302,8 +397,11 @@ fn ledger(account: &Account, corrupt_answers: u64) -> Ledger {
         duplicates: account.duplicates,
         redelivered: account.redelivered,
         reordered: account.reordered,
-        corrupt: account.corrupt + corrupt_answers,
+        corrupt: account.corrupt + raw.sent.tally.corrupt_answers,
         causes: owned(&account.causes),
+        acked_lost: owned(&account.acked_lost),
+        oldest_lost_s: account.oldest_lost_ns.map(|age_ns| age_ns as f64 / 1e9),
+        given_up: given_up.len() as u64,
     }
 }
 
@@ -315,11 +413,20 @@ fn subscription_ledgers(
     scenario: &Scenario,
     interest: &Interest,
     account: &Account,
+    handled: &[Handled],
+    unsupported: &BTreeMap<String, String>,
 ) -> BTreeMap<String, SubscriptionLedger> {
     let mut out: BTreeMap<String, SubscriptionLedger> = BTreeMap::new();
     for (scope, of) in (0..).zip(&account.scopes) {
         let name = &scenario.populations[interest.population_of(scope)].name;
         add(out.entry(name.clone()).or_default(), of);
+    }
+    for (population, handled) in scenario.populations.iter().zip(handled) {
+        if let Some(ledger) = out.get_mut(&population.name) {
+            ledger.unprocessed = handled.unprocessed;
+            ledger.poison = handled.poison;
+            ledger.unsupported = unsupported.get(&population.name).cloned();
+        }
     }
     out
 }
@@ -336,6 +443,9 @@ fn add(sum: &mut SubscriptionLedger, of: &ScopeAccount) {
     sum.corrupt += of.corrupt;
     for (cause, count) in &of.causes {
         *sum.causes.entry((*cause).to_owned()).or_default() += count;
+    }
+    for (cause, count) in &of.acked_lost {
+        *sum.acked_lost.entry((*cause).to_owned()).or_default() += count;
     }
 }
 
@@ -425,6 +535,7 @@ fn faults(scenario: &Scenario, raw: &RawTrial) -> Vec<Fault> {
                     }
                 }
                 FaultKind::BrokerCrash { .. } => "broker".to_owned(),
+                FaultKind::DiskStall | FaultKind::DiskFull => "disk".to_owned(),
             };
             Fault {
                 kind: fault.kind.name().to_owned(),
@@ -437,7 +548,13 @@ fn faults(scenario: &Scenario, raw: &RawTrial) -> Vec<Fault> {
         .collect()
 }
 
-fn not_applied(scenario: &Scenario, mode: Mode, raw: &RawTrial) -> Vec<String> {
+fn not_applied(
+    scenario: &Scenario,
+    mode: Mode,
+    terms: &[Option<Terms>],
+    unsupported: &BTreeMap<String, String>,
+    raw: &RawTrial,
+) -> Vec<String> {
     let mut out = Vec::new();
     if mode == Mode::Embedded {
         let links: Vec<&str> = scenario.links.iter().map(|link| link.name.as_str()).collect();
@@ -449,12 +566,18 @@ fn not_applied(scenario: &Scenario, mode: Mode, raw: &RawTrial) -> Vec<String> {
             matches!(kind, FaultKind::BrokerCrash { how: broker_contract::CrashKind::PowerLoss })
         };
         if scenario.faults.iter().any(|fault| power_loss(&fault.kind)) {
-            out.push("power loss: a running machine can only kill the process".to_owned());
+            out.push(
+                "power loss: emulated, by killing the node and cutting its files back to what \
+                 was synced"
+                    .to_owned(),
+            );
         }
     }
-    if let Some(unsupported) = &raw.unsupported {
-        out.push(unsupported.to_string());
+    if let Some(reason) = &raw.undeclared {
+        out.extend(undeclared(scenario, reason.reason));
     }
+    out.extend(terms.iter().flatten().flat_map(|terms| terms.lacks.iter().cloned()));
+    out.extend(unsupported.iter().map(|(name, reason)| format!("{name}: not served: {reason}")));
     out
 }
 

@@ -8,6 +8,8 @@ use lab_workloads::scenario::model::{Connections, ContenderOverrides, Role, Scen
 const SEAT_BIT: u64 = 1 << 63;
 /// Tickets of answers and settlements carry this bit; nobody waits for them.
 const FOLLOW_UP_BIT: u64 = 1 << 62;
+/// Tickets of declarations carry this bit, and the declaration below it.
+const DECLARATION_BIT: u64 = 1 << 61;
 
 /// One subscription of one member.
 #[derive(Clone, Debug)]
@@ -37,6 +39,10 @@ pub struct Cast {
     pub seats_of_client: Vec<Vec<u32>>,
     /// Members that share each scope.
     pub seats_per_scope: Vec<u32>,
+    /// The client, behind all others, that makes the scenario's logs before
+    /// anybody else starts. It belongs to nobody and reaches the broker as the
+    /// first population does.
+    pub operator: u32,
 }
 
 impl Cast {
@@ -49,6 +55,7 @@ impl Cast {
             first_seat: Vec::new(),
             seats_of_client: Vec::new(),
             seats_per_scope: vec![0; interest.scopes() as usize],
+            operator: 0,
         };
         for (index, population) in scenario.populations.iter().enumerate() {
             let connections =
@@ -73,6 +80,9 @@ impl Cast {
                 }
             }
         }
+        cast.operator = cast.client_population.len() as u32;
+        cast.client_population.push(0);
+        cast.seats_of_client.push(Vec::new());
         cast
     }
 
@@ -98,6 +108,11 @@ pub fn number_ticket(number: u32) -> Ticket {
     Ticket(u64::from(number))
 }
 
+/// The ticket of a declaration.
+pub fn declaration_ticket(log: u32) -> Ticket {
+    Ticket(DECLARATION_BIT | u64::from(log))
+}
+
 /// A ticket that nobody waits for.
 pub fn follow_up_ticket(count: &mut u64) -> Ticket {
     *count += 1;
@@ -113,6 +128,8 @@ pub enum TicketOf {
     Number(u32),
     /// An answer or a settlement.
     FollowUp,
+    /// The declaration of this log, by its place in the scenario's declarations.
+    Declaration(u32),
 }
 
 /// Reads a ticket.
@@ -121,6 +138,8 @@ pub fn ticket_of(ticket: Ticket) -> TicketOf {
         TicketOf::Seat(ticket.0 as u32)
     } else if ticket.0 & FOLLOW_UP_BIT != 0 {
         TicketOf::FollowUp
+    } else if ticket.0 & DECLARATION_BIT != 0 {
+        TicketOf::Declaration(ticket.0 as u32)
     } else {
         TicketOf::Number(ticket.0 as u32)
     }

@@ -16,9 +16,11 @@ use lab_workloads::plan::draw;
 use lab_workloads::scenario::model::{Durations, Role, Scenario};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use rustc_hash::FxHashMap;
 
-use super::CopyDrop;
 use super::cast::Cast;
+use super::terms::Terms;
+use super::{CopyDrop, Handled};
 use crate::measure::anatomy::Downward;
 use crate::measure::meters::Meters;
 
@@ -33,6 +35,8 @@ pub enum FollowUp {
         token: u64,
         /// What became of it.
         settle: Settle,
+        /// The seat's incarnation when this was planned; an older one is void.
+        incarnation: u32,
     },
     /// Answer a request.
     Reply {
@@ -42,6 +46,8 @@ pub enum FollowUp {
         to: Box<[u8]>,
         /// The answer.
         payload: Box<[u8]>,
+        /// The seat's incarnation when this was planned; an older one is void.
+        incarnation: u32,
     },
     /// Take the next message that waits.
     Take {
@@ -80,6 +86,15 @@ struct SeatState {
     rng: ChaCha8Rng,
 }
 
+/// A message whose processing has not succeeded so far.
+#[derive(Copy, Clone, Debug)]
+struct Failing {
+    population: u16,
+    /// Deliveries so far.
+    deliveries: u32,
+    is_poison: bool,
+}
+
 /// A sampled delivery's later half, joined with its earlier half at the end.
 #[derive(Copy, Clone, Debug)]
 pub struct SampledDelivery {
@@ -98,6 +113,14 @@ pub struct Consumers {
     cast: Arc<Cast>,
     zero: Time,
     seats: Vec<SeatState>,
+    /// By population.
+    terms: Vec<Option<Terms>>,
+    /// Decides, for each message by its number, whether it is poison.
+    poison: SeedStream,
+    /// Messages that were taken and have not been processed, by scope and number.
+    failing: FxHashMap<(u32, u32), Failing>,
+    /// Of these, those that are to come again.
+    unsettled: u64,
     step: u32,
     overhead: Duration,
     /// The seen half of the ledger.
@@ -119,6 +142,7 @@ impl Consumers {
     pub fn new(
         scenario: Arc<Scenario>,
         cast: Arc<Cast>,
+        terms: Vec<Option<Terms>>,
         seed: SeedStream,
         step: u32,
         overhead: Duration,
@@ -149,6 +173,10 @@ impl Consumers {
             cast,
             zero: Time::ZERO,
             seats,
+            terms,
+            poison: seed.fork("poison"),
+            failing: FxHashMap::default(),
+            unsettled: 0,
             step: step.max(1),
             overhead,
             seen: SeenLog::new(scopes),
@@ -221,7 +249,8 @@ impl Consumers {
         let state = &mut self.seats[seat as usize];
         let payload = waiting.message.payload();
         let population = state.population as usize;
-        match self.seen.deliver(state.scope, payload, waiting.redelivered) {
+        let seen = self.seen.deliver(state.scope, payload, waiting.redelivered);
+        match seen {
             Seen::First(identity) => {
                 self.firsts += 1;
                 self.meters.delivered(population, identity.intended_ns, identity.lag_ns, now_ns);
@@ -246,25 +275,108 @@ impl Consumers {
         let work = if state.factor == 1.0 { work } else { work.mul_f64(state.factor) };
         state.busy_until = now + work.max(state.at_least) + self.overhead;
         let finished = state.busy_until;
+        let incarnation = state.incarnation;
         if let Role::Responder { reply_size, .. } = &scenario.role
             && !waiting.message.reply().is_empty()
         {
             let answer = answer(payload, *reply_size);
             let to = waiting.message.reply().into();
-            due.push((finished, FollowUp::Reply { seat, to, payload: answer }));
+            due.push((finished, FollowUp::Reply { seat, to, payload: answer, incarnation }));
         }
-        if subscription.ack != AckPolicy::None {
-            let fails = chance(subscription.failure_rate, &mut state.rng);
-            let refuses = chance(subscription.nak_rate, &mut state.rng);
-            if !fails {
-                let settle = if refuses {
-                    Settle::Nak { delay: subscription.nak_delay }
-                } else {
-                    Settle::Ack
-                };
-                due.push((finished, FollowUp::Settle { seat, token: waiting.token, settle }));
+        if subscription.ack == AckPolicy::None {
+            return;
+        }
+        let (scope, nak_delay, poison) = (state.scope, subscription.nak_delay, subscription.poison);
+        let fails = chance(subscription.failure_rate, &mut state.rng);
+        let refuses = chance(subscription.nak_rate, &mut state.rng);
+        let number = seen.delivered().map(|delivered| delivered.identity.number);
+        let is_poison = number.is_some_and(|number| self.is_poison(poison, number));
+        let succeeds = !fails && !refuses && !is_poison;
+        // A further copy of what has succeeded already changes nothing.
+        let is_first = matches!(seen, Seen::First(_));
+        if let Some(number) = number
+            && (is_first || self.failing.contains_key(&(scope, number)))
+        {
+            self.processed(scope, number, population, succeeds, is_poison);
+        }
+        if self.redelivers(population) && !fails && !is_poison {
+            let settle = if refuses { Settle::Nak { delay: nak_delay } } else { Settle::Ack };
+            let token = waiting.token;
+            due.push((finished, FollowUp::Settle { seat, token, settle, incarnation }));
+        }
+    }
+
+    /// Whether the processing of message `number` fails at every delivery.
+    fn is_poison(&self, share: f64, number: u32) -> bool {
+        // The message decides, and not a generator that moves on, so that each
+        // delivery, to whichever member, ends alike.
+        let draw = self.poison.nth(u64::from(number)).bits() >> 11;
+        share > 0.0 && (draw as f64) < share * (1_u64 << 53) as f64
+    }
+
+    fn redelivers(&self, population: usize) -> bool {
+        self.terms[population].as_ref().is_some_and(Terms::redelivers)
+    }
+
+    /// Keeps the books of what was processed.
+    fn processed(
+        &mut self,
+        scope: u32,
+        number: u32,
+        population: usize,
+        succeeds: bool,
+        is_poison: bool,
+    ) {
+        let before = self.failing.get(&(scope, number)).copied();
+        let was_open = before.is_some_and(|before| self.comes_again(before));
+        let after = (!succeeds).then(|| Failing {
+            population: population as u16,
+            deliveries: before.map_or(0, |before| before.deliveries) + 1,
+            is_poison,
+        });
+        let is_open = after.is_some_and(|after| self.comes_again(after));
+        match after {
+            Some(after) => {
+                self.failing.insert((scope, number), after);
+            }
+            None => {
+                self.failing.remove(&(scope, number));
             }
         }
+        self.unsettled = self.unsettled - u64::from(was_open) + u64::from(is_open);
+    }
+
+    /// Whether a message that failed is still to be delivered again.
+    fn comes_again(&self, failing: Failing) -> bool {
+        let population = usize::from(failing.population);
+        let most = self.scenario.populations[population]
+            .subscription()
+            .and_then(|subscription| subscription.max_deliver);
+        self.redelivers(population) && most.is_none_or(|most| failing.deliveries < most)
+    }
+
+    /// Messages that failed and are still to come again.
+    pub fn unsettled(&self) -> u64 {
+        self.unsettled
+    }
+
+    /// What was made of the messages, per population.
+    pub fn handled(&self) -> Vec<Handled> {
+        let mut handled = vec![Handled::default(); self.scenario.populations.len()];
+        for failing in self.failing.values() {
+            let of = &mut handled[usize::from(failing.population)];
+            if failing.is_poison {
+                of.poison += 1;
+            } else {
+                of.unprocessed += 1;
+            }
+        }
+        handled
+    }
+
+    /// Whether `incarnation` of a seat is the one that sits there now.
+    pub fn is_current(&self, seat: u32, incarnation: u32) -> bool {
+        self.seats[seat as usize].incarnation == incarnation
     }
 
     /// Whether a seat holds as much as it will, so that its client stops reading.

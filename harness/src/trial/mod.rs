@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use broker_contract::{Cause, Unsupported};
+use broker_contract::{Cause, CrashKind, Unsupported};
 use lab_workloads::ledger::{Away, Drop, SeenLog};
 
 use crate::measure::meters::Measured;
@@ -29,6 +29,7 @@ pub mod away;
 pub mod cast;
 pub mod consumers;
 pub mod sender;
+pub mod terms;
 
 /// What a mode hands over when a trial has ended. Times are nanoseconds on the
 /// run's clock, whose zero is the end of set-up.
@@ -74,12 +75,39 @@ pub struct RawTrial {
     pub sometimes: BTreeMap<&'static str, u64>,
     /// Messages and bytes received only to be thrown away.
     pub wasted: (u64, u64),
-    /// A subscription or an operation that this contender does not have.
-    pub unsupported: Option<Unsupported>,
+    /// Crashes of the node, in order of time.
+    pub crashes: Vec<NodeCrash>,
+    /// Per population, what consumers made of the messages.
+    pub handled: Vec<Handled>,
+    /// Populations with an operation that this contender turned out not to have,
+    /// by index.
+    pub unsupported: BTreeMap<usize, Unsupported>,
+    /// Why logs were not declared, if so.
+    pub undeclared: Option<Unsupported>,
     /// Why the trial says nothing, if so.
     pub broken: Option<String>,
     /// Whether somebody interrupted it.
     pub interrupted: bool,
+}
+
+/// A crash of the node, and what was not safe from it.
+#[derive(Copy, Clone, Debug)]
+pub struct NodeCrash {
+    /// When.
+    pub at_ns: u64,
+    /// What survives.
+    pub how: CrashKind,
+    /// When the oldest bytes were appended that the disk lost; `u64::MAX` for none.
+    pub lost_from_ns: u64,
+}
+
+/// What the consumers of a population made of their messages.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handled {
+    /// Messages whose processing never succeeded, poison left out.
+    pub unprocessed: u64,
+    /// Messages whose processing could not succeed.
+    pub poison: u64,
 }
 
 /// A copy that went no further on its way to a member.
@@ -109,6 +137,21 @@ pub struct Resources {
     pub disk_bytes: u64,
     /// Syncs completed.
     pub syncs: u64,
+}
+
+/// Keeps what a node or a client lets go of: a copy of `client`'s, or everybody's.
+pub fn note_drop(
+    cast: &Cast,
+    client: Option<u32>,
+    number: u32,
+    cause: Cause,
+    drops: &mut Vec<Drop>,
+    copies: &mut Vec<CopyDrop>,
+) {
+    match client {
+        Some(client) => drop_copies(cast, client, number, cause, drops, copies),
+        None => drops.push(Drop { number, scope: None, cause }),
+    }
 }
 
 /// Notes the loss of a client's copy for each of its seats. A client with more

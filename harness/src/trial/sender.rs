@@ -1,11 +1,12 @@
 //! The sending half of a trial: plan, payloads, submissions and their ends.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker_contract::{
     Actions, Client, Envelope, Failure, IDENTITY_LEN, Identity, Op, Outcome, Publish, SeedStream,
-    Time, Want,
+    Time, Unsupported, Want,
 };
 use hdrhistogram::Histogram;
 use lab_workloads::ledger::{Attempt, SentLog};
@@ -43,6 +44,8 @@ pub struct Sender {
     awaits: bool,
     sent: SentLog,
     tally: Tally,
+    /// Copies that must arrive, of all that was submitted so far.
+    owed: u64,
     channel: String,
     key: String,
     payload: Vec<u8>,
@@ -74,8 +77,8 @@ pub struct Tally {
     pub failed_in_window: u64,
     /// Answers that were damaged.
     pub corrupt_answers: u64,
-    /// Operations that the contender does not have.
-    pub unsupported: Option<broker_contract::Unsupported>,
+    /// Operations that the contender does not have, by population.
+    pub unsupported: BTreeMap<usize, Unsupported>,
 }
 
 /// What the sending half holds at the end.
@@ -136,8 +139,9 @@ impl Sender {
                 acked_in_window: 0,
                 failed_in_window: 0,
                 corrupt_answers: 0,
-                unsupported: None,
+                unsupported: BTreeMap::new(),
             },
+            owed: 0,
             channel: String::new(),
             key: String::new(),
             payload: Vec::new(),
@@ -192,6 +196,7 @@ impl Sender {
             sent.expect(scope, op.number);
             expected += 1;
         });
+        self.owed += expected;
         record(&mut self.tally.lag, lag_ns);
         second(&mut self.tally.seconds, op.at_ns).offered += 1;
         second(&mut self.tally.seconds, op.at_ns).expected += expected;
@@ -218,7 +223,7 @@ impl Sender {
             self.awaited.insert(op.number, awaited);
         }
         if let Err(unsupported) = client.submit(now, number_ticket(op.number), &request, out) {
-            self.tally.unsupported.get_or_insert(unsupported);
+            self.tally.unsupported.entry(op.population.into()).or_insert(unsupported);
             self.sent.outcome(op.number, Attempt::Failed);
             self.awaited.remove(&op.number);
         }
@@ -307,7 +312,7 @@ impl Sender {
 
     /// Copies that must arrive, of all that was submitted so far.
     pub fn expected(&self) -> u64 {
-        self.tally.seconds.iter().map(|second| second.expected).sum()
+        self.owed
     }
 
     /// Ends the sending half. What the plan still holds up to `until_ns` was

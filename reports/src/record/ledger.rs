@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The books of one trial.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     /// What publishers did.
     pub messages: Messages,
@@ -21,6 +21,17 @@ pub struct Ledger {
     pub corrupt: u64,
     /// Explained losses by cause, such as `subscriber_away`.
     pub causes: BTreeMap<String, u64>,
+    /// Added: deliveries of acknowledged messages that were lost, by cause,
+    /// `unexplained` among them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub acked_lost: BTreeMap<String, u64>,
+    /// Added: of the acknowledged messages that a crash destroyed, how many
+    /// seconds before it the oldest was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_lost_s: Option<f64>,
+    /// Added: messages that were given up after their last delivery.
+    #[serde(default)]
+    pub given_up: u64,
 }
 
 /// What publishers did; `attempted = acked + failed + unknown + unacked`.
@@ -84,4 +95,17 @@ pub struct SubscriptionLedger {
     pub corrupt: u64,
     /// As in [`Ledger::causes`].
     pub causes: BTreeMap<String, u64>,
+    /// Added: as in [`Ledger::acked_lost`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub acked_lost: BTreeMap<String, u64>,
+    /// Added: messages whose processing never succeeded, poison left out.
+    #[serde(default)]
+    pub unprocessed: u64,
+    /// Added: messages whose processing could not succeed.
+    #[serde(default)]
+    pub poison: u64,
+    /// Added: why the contender does not serve this subscription, if so; it is
+    /// owed nothing then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsupported: Option<String>,
 }

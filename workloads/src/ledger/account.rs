@@ -25,6 +25,12 @@ pub struct Account {
     pub aborted_reads: u64,
     /// Explained losses by cause; the sum is [`Deliveries::lost_explained`].
     pub causes: BTreeMap<&'static str, u64>,
+    /// Acknowledged messages that were lost, by cause; `unexplained` among them,
+    /// and without those that were given up on after their last delivery.
+    pub acked_lost: BTreeMap<&'static str, u64>,
+    /// Of the acknowledged messages that a crash destroyed: how long before it
+    /// the oldest was intended.
+    pub oldest_lost_ns: Option<u64>,
     /// The same for each scope.
     pub scopes: Vec<ScopeAccount>,
     /// The first unexplained losses, as (number, scope); at most
@@ -96,6 +102,8 @@ pub struct ScopeAccount {
     pub aborted_reads: u64,
     /// Explained losses by cause.
     pub causes: BTreeMap<&'static str, u64>,
+    /// As in [`Account::acked_lost`].
+    pub acked_lost: BTreeMap<&'static str, u64>,
 }
 
 impl Account {
@@ -126,6 +134,9 @@ impl Account {
             account.aborted_reads += scope.aborted_reads;
             for (cause, count) in &scope.causes {
                 *account.causes.entry(cause).or_default() += count;
+            }
+            for (cause, count) in &scope.acked_lost {
+                *account.acked_lost.entry(cause).or_default() += count;
             }
         }
         account.scopes = scopes;

@@ -33,11 +33,37 @@ pub struct Away {
     pub until_ns: u64,
 }
 
+/// What a contender owes a scope for messages that it has acknowledged.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Duty {
+    /// Nothing is kept: whoever is away, or loses a copy on the way, goes without.
+    #[default]
+    Fleeting,
+    /// Messages are kept for a subscription that is away; what was on its way to
+    /// a consumer may be lost, because the consumer acknowledges nothing.
+    Kept,
+    /// Each message comes again until the consumer acknowledges it: neither an
+    /// absence nor a copy that was dropped on the way explains a loss.
+    Settled,
+}
+
+/// A crash that may take acknowledged messages with it, because their
+/// acknowledgement proved less than the crash destroys.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// When, on the run's clock.
+    pub at_ns: u64,
+    /// What was stored from this time on was not safe from it.
+    pub lost_from_ns: u64,
+    /// What happened.
+    pub cause: Cause,
+}
+
 /// The plan, drawn again.
 ///
-/// Only asked about copies that went missing from a scope with absences, and in
-/// ascending order of numbers, so that an implementation can stream the plan. It
-/// may be asked several times about one number, once for each scope.
+/// Only asked about copies that went missing, and in ascending order of numbers,
+/// so that an implementation can stream the plan. It may be asked several times
+/// about one number, once for each scope.
 pub trait Replay {
     /// When message `number` was intended.
     fn intended_ns(&mut self, number: u32) -> u64;
@@ -63,17 +89,24 @@ impl<R: Replay + ?Sized> Replay for &mut R {
 /// definitely fail; with an unknown outcome, only if it came. Of an expected copy
 /// that did not come, the first of these that applies decides:
 ///
-/// 1. An exact [`Drop`] of it explains it, by its cause. [`Cause::NoSubscriber`]
+/// 1. It is not owed, and not expected after all, if it was intended before a
+///    late subscription to new messages came into force.
+/// 2. An exact [`Drop`] of it explains it, by its cause. [`Cause::NoSubscriber`]
 ///    and [`Cause::SubscriberAway`] are what a broker also says that has forgotten
-///    a subscription, so they explain only what rule 3 would.
-/// 2. It is *undrained* if it is listed so, or its scope was cut off while it was
+///    a subscription, so they explain only what rule 4 would. Of an acknowledged
+///    message, the scope's [`Duty`] says which drops count: where it is settled,
+///    only those that end a message for good ([`Cause::Retention`],
+///    [`Cause::MaxDeliver`]); where it is kept, those of the scope's own copy, too.
+/// 3. It is *undrained* if it is listed so, or its scope was cut off while it was
 ///    still being served.
-/// 3. It is explained if its scope was away at some moment between the message's
+/// 4. It is explained if its scope was away at some moment between the message's
 ///    intended time and the longest transit after it: the one seat of a scope
 ///    without a group; the owner's seat of an emulated group; all seats at one
 ///    common moment where the broker shares the work. Not so for an acknowledged
-///    message of a contender that delivers at least once: it has to keep it.
-/// 4. It is lost, unexplained.
+///    message that the contender has to keep or to settle.
+/// 5. It is explained if an [`Outage`] could have destroyed it: it was stored
+///    before, and may have been stored when what it was stored on was not safe.
+/// 6. It is lost, unexplained.
 #[derive(Clone, Debug)]
 pub struct Reconcile<'a, R> {
     /// What was sent.
@@ -92,8 +125,13 @@ pub struct Reconcile<'a, R> {
     pub transit_ns: u64,
     /// Members of each scope's group; 1 for a scope without.
     pub seats: &'a [u32],
-    /// What the contender promises: whether a message may be lost on its way.
-    pub at_most_once: bool,
+    /// What the contender owes each scope; nothing where the list is too short.
+    pub duties: &'a [Duty],
+    /// Until when each scope was not subscribed yet, and is owed nothing; 0 where
+    /// the list is too short.
+    pub joined_ns: &'a [u64],
+    /// Crashes that may take what was acknowledged.
+    pub outages: &'a [Outage],
     /// The plan.
     pub replay: R,
 }
@@ -161,7 +199,7 @@ impl<R: Replay> Reconcile<'_, R> {
                     let acked = endings.acked[word] >> bit & 1 == 1;
                     for (scope, _) in here.iter().filter(|(_, word)| word >> bit & 1 == 1) {
                         let verdict = judge.decide(number, *scope, acked);
-                        scopes[*scope as usize].missed(verdict);
+                        scopes[*scope as usize].missed(verdict, acked);
                         if verdict == Verdict::Unexplained && examples.len() < Account::EXAMPLES {
                             examples.push((number, *scope));
                         }
@@ -176,7 +214,11 @@ impl<R: Replay> Reconcile<'_, R> {
             unknown: sent.unknown(),
             unacked: sent.unacked(),
         };
-        Account { unexplained_examples: examples, ..Account::of(messages, scopes) }
+        Account {
+            unexplained_examples: examples,
+            oldest_lost_ns: judge.oldest_lost_ns,
+            ..Account::of(messages, scopes)
+        }
     }
 }
 
@@ -208,23 +250,37 @@ impl ScopeAccount {
         missing
     }
 
-    fn missed(&mut self, verdict: Verdict) {
+    fn missed(&mut self, verdict: Verdict, acked: bool) {
         match verdict {
             Verdict::Explained(cause) => {
                 self.lost_explained += 1;
                 *self.causes.entry(cause.name()).or_default() += 1;
+                // A message that was given up on after many attempts did come.
+                if acked && cause != Cause::MaxDeliver {
+                    *self.acked_lost.entry(cause.name()).or_default() += 1;
+                }
             }
             Verdict::Undrained => self.undrained += 1,
-            Verdict::Unexplained => self.lost_unexplained += 1,
+            Verdict::NotOwed => self.expected -= 1,
+            Verdict::Unexplained => {
+                self.lost_unexplained += 1;
+                if acked {
+                    *self.acked_lost.entry(UNEXPLAINED).or_default() += 1;
+                }
+            }
         }
     }
 }
+
+/// What acknowledged messages are listed under that are lost without a cause.
+const UNEXPLAINED: &str = "unexplained";
 
 /// What became of an expected copy that did not come.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Verdict {
     Explained(Cause),
     Undrained,
+    NotOwed,
     Unexplained,
 }
 
@@ -238,7 +294,12 @@ struct Judge<R> {
     lagging: Vec<bool>,
     absences: Absences,
     transit_ns: u64,
-    at_most_once: bool,
+    /// By scope.
+    duties: Vec<Duty>,
+    /// By scope.
+    joined_ns: Vec<u64>,
+    outages: Vec<Outage>,
+    oldest_lost_ns: Option<u64>,
     replay: R,
 }
 
@@ -270,43 +331,77 @@ impl<R: Replay> Judge<R> {
                 *lags = true;
             }
         }
+        let mut duties = case.duties.to_vec();
+        duties.resize(scopes as usize, Duty::default());
+        let mut joined_ns = case.joined_ns.to_vec();
+        joined_ns.resize(scopes as usize, 0);
         Judge {
             drops,
             undrained,
             lagging,
             absences: Absences::new(scopes, case.seats, case.away),
             transit_ns: case.transit_ns,
-            at_most_once: case.at_most_once,
+            duties,
+            joined_ns,
+            outages: case.outages.to_vec(),
+            oldest_lost_ns: None,
             replay: case.replay,
         }
     }
 
     fn decide(&mut self, number: u32, scope: u32, acked: bool) -> Verdict {
-        let was_away = (self.at_most_once || !acked) && self.was_away(number, scope);
+        let duty = if acked { self.duties[scope as usize] } else { Duty::Fleeting };
+        let joined_ns = self.joined_ns[scope as usize];
+        let asks = joined_ns > 0 || self.absences.any(scope) || !self.outages.is_empty();
+        let intended_ns = if asks { self.replay.intended_ns(number) } else { 0 };
+        if intended_ns < joined_ns {
+            return Verdict::NotOwed;
+        }
+        let was_away = duty == Duty::Fleeting && self.was_away(number, scope, intended_ns);
         let of_scope = self.drops_of(number, Some(scope)).iter().rev();
         let of_all = self.drops_of(number, None).iter().rev();
         for drop in of_scope.chain(of_all) {
-            let claims_absence = matches!(drop.cause, Cause::NoSubscriber | Cause::SubscriberAway);
-            if !claims_absence || was_away {
+            let counts = match (drop.cause, duty) {
+                (Cause::Retention | Cause::MaxDeliver, _) => true,
+                (_, Duty::Settled) => false,
+                (Cause::NoSubscriber | Cause::SubscriberAway, _) => was_away,
+                (_, Duty::Kept) => drop.scope.is_some(),
+                (_, Duty::Fleeting) => true,
+            };
+            if counts {
                 return Verdict::Explained(drop.cause);
             }
         }
         if self.lagging[scope as usize] || self.undrained.binary_search(&(number, scope)).is_ok() {
-            Verdict::Undrained
-        } else if was_away {
-            Verdict::Explained(Cause::SubscriberAway)
-        } else {
-            Verdict::Unexplained
+            return Verdict::Undrained;
+        }
+        if was_away {
+            return Verdict::Explained(Cause::SubscriberAway);
+        }
+        let latest_ns = intended_ns.saturating_add(self.transit_ns);
+        let outage = self
+            .outages
+            .iter()
+            .find(|outage| intended_ns <= outage.at_ns && latest_ns >= outage.lost_from_ns);
+        match outage {
+            Some(outage) => {
+                if acked {
+                    let age_ns = outage.at_ns - intended_ns;
+                    self.oldest_lost_ns = self.oldest_lost_ns.max(Some(age_ns));
+                }
+                Verdict::Explained(outage.cause)
+            }
+            None => Verdict::Unexplained,
         }
     }
 
-    fn was_away(&mut self, number: u32, scope: u32) -> bool {
+    fn was_away(&mut self, number: u32, scope: u32, intended_ns: u64) -> bool {
         if !self.absences.any(scope) {
             return false;
         }
-        let from_ns = self.replay.intended_ns(number);
         let seat = self.replay.owner(scope, number);
-        self.absences.touch(scope, seat, (from_ns, from_ns.saturating_add(self.transit_ns)))
+        let until_ns = intended_ns.saturating_add(self.transit_ns);
+        self.absences.touch(scope, seat, (intended_ns, until_ns))
     }
 
     fn drops_of(&self, number: u32, scope: Option<u32>) -> &[Drop] {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::{did_you_mean, shown};
 use super::keys::CONTENDER;
-use super::model::{ContenderOverrides, Population};
+use super::model::{ContenderOverrides, Log, Population};
 use super::populations::connections;
 use super::read::{Reader, Spot, join};
 use super::text::Toml;
@@ -15,6 +15,7 @@ use super::{FUTURE, Known, Result};
 pub(super) fn contenders(
     top: &Reader<'_>,
     populations: &[Population],
+    logs: &[Log],
 ) -> Result<BTreeMap<String, ContenderOverrides>> {
     let Some(all) = top.get("contenders") else { return Ok(BTreeMap::new()) };
     let cx = all.cx;
@@ -33,7 +34,7 @@ pub(super) fn contenders(
     let mut out = BTreeMap::new();
     for (name, spot) in spots {
         let known = cx.known.iter().find(|known| known.name == name);
-        out.insert(name.to_owned(), contender(spot, known, populations)?);
+        out.insert(name.to_owned(), contender(spot, known, populations, logs)?);
     }
     Ok(out)
 }
@@ -42,6 +43,7 @@ fn contender(
     spot: Spot<'_>,
     known: Option<&Known<'_>>,
     populations: &[Population],
+    logs: &[Log],
 ) -> Result<ContenderOverrides> {
     let cx = spot.cx;
     let reader = Reader::open_wider(spot, &CONTENDER)?;
@@ -74,8 +76,27 @@ fn contender(
             }
         }
     }
+    if let Some(spot) = reader.get("partitions") {
+        for entry in spot.table()?.entries() {
+            let Some(log) = logs.iter().find(|log| log.name == entry.key) else {
+                let names = logs.iter().map(|log| log.name.as_str());
+                return Err(cx.error(
+                    &entry.key_place,
+                    format!("there is no log `{}`", shown(&entry.key)),
+                    did_you_mean(&entry.key, "logs", names),
+                ));
+            };
+            let path = join(&spot.path, &entry.key);
+            let count = Spot { cx, node: &entry.node, path: path.clone() };
+            let count = count.count(1, super::logs::PARTITIONS_MAX)?;
+            if known.is_some() && log.partitions != Some(count) {
+                cx.note(&path, &count.toml());
+            }
+            overrides.partitions.insert(entry.key.clone(), count);
+        }
+    }
     for entry in reader.table().entries() {
-        if matches!(entry.key.as_str(), "preset" | "connections") {
+        if matches!(entry.key.as_str(), "preset" | "connections" | "partitions") {
             continue;
         }
         let path = join(&reader.spot().path, &entry.key);
@@ -87,7 +108,11 @@ fn contender(
                 return Err(cx.error(
                     &entry.key_place,
                     format!("`{}` has no setting `{}`", known.name, shown(&entry.key)),
-                    did_you_mean(&entry.key, "it", names.chain(["preset", "connections"])),
+                    did_you_mean(
+                        &entry.key,
+                        "it",
+                        names.chain(["preset", "connections", "partitions"]),
+                    ),
                 ));
             };
             let parsed = spec.parse(&text).map_err(|error| {

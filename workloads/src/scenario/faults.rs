@@ -8,19 +8,20 @@ use super::Result;
 use super::keys::FAULT;
 use super::model::{Fault, FaultKind, Population};
 use super::phases::nanos;
+use super::populations::Sending;
 use super::read::{Context, Reader, Spot};
 use super::text::Toml;
 use super::tree::Value;
 
 /// A moment or a length of the run.
 #[derive(Copy, Clone, Debug)]
-enum Stretch {
+pub(super) enum Stretch {
     Share(f64),
     Lasting(Duration),
 }
 
 impl Stretch {
-    fn read(spot: &Spot<'_>) -> Result<Stretch> {
+    pub(super) fn read(spot: &Spot<'_>) -> Result<Stretch> {
         if matches!(spot.node.value, Value::Text(_)) {
             return Ok(Stretch::Lasting(spot.duration()?));
         }
@@ -35,7 +36,7 @@ impl Stretch {
 
     /// In nanoseconds, of a run that sends for `sending_ns`; `written_ns` is how
     /// long it would have, had `--quick` not shortened it.
-    fn nanos(self, sending_ns: u64, written_ns: u64) -> u64 {
+    pub(super) fn nanos(self, sending_ns: u64, written_ns: u64) -> u64 {
         match self {
             Stretch::Share(share) => (share * sending_ns as f64).round() as u64,
             Stretch::Lasting(duration) if written_ns == sending_ns => nanos(duration),
@@ -48,17 +49,14 @@ impl Stretch {
     }
 }
 
-/// Reads `[[faults]]`. Messages are sent for `sending_ns`, and would have been
-/// for `written_ns` as the file has it.
+/// Reads `[[faults]]`, which strike while messages are sent.
 pub(super) fn faults(
     cx: &Context<'_>,
     top: &Reader<'_>,
     populations: &[Population],
-    sending_ns: u64,
-    written_ns: u64,
+    sending: Sending,
 ) -> Result<Vec<Fault>> {
-    // Times count from the beginning, so only `--quick` moves them.
-    let written_ns = if cx.options.quick { written_ns } else { sending_ns };
+    let Sending { ns: sending_ns, written_ns } = sending;
     let before = cx.take_notes();
     let mut read: Vec<(Fault, Spot<'_>, Vec<String>)> = Vec::new();
     for (index, spot) in top.limited_list("faults")?.into_iter().enumerate() {
@@ -118,11 +116,11 @@ pub(super) fn faults(
 }
 
 fn strike_the_same(a: &FaultKind, b: &FaultKind) -> bool {
-    use FaultKind::{BrokerCrash, SlowSubscriber, SubscriberRestart};
+    use FaultKind::{BrokerCrash, DiskFull, DiskStall, SlowSubscriber, SubscriberRestart};
     let members = |kind: &FaultKind| match *kind {
         SubscriberRestart { population, first, members, .. }
         | SlowSubscriber { population, first, members, .. } => Some((population, first, members)),
-        BrokerCrash { .. } => None,
+        BrokerCrash { .. } | DiskStall | DiskFull => None,
     };
     if a.name() != b.name() {
         return false;
@@ -140,6 +138,11 @@ fn fault_kind(reader: &Reader<'_>, populations: &[Population]) -> Result<FaultKi
         let how = reader.or_default("how", |spot| spot.word(&["process-kill", "power-loss"]))?;
         let how = if how == "power-loss" { CrashKind::PowerLoss } else { CrashKind::ProcessKill };
         return Ok(FaultKind::BrokerCrash { how });
+    }
+    match reader.kind() {
+        "disk-stall" => return Ok(FaultKind::DiskStall),
+        "disk-full" => return Ok(FaultKind::DiskFull),
+        _ => {}
     }
     let population = reader.need("population", |spot| {
         let at = spot.population(populations)?;

@@ -85,6 +85,12 @@ pub const TOP: TableKeys = TableKeys {
         key("links", "tables by name", Nothing("only `local`"), "network paths to the broker"),
         key("sites", "tables by name", Nothing("none"), "places, each with its link"),
         key("populations", "tables by name", Needed, "who takes part"),
+        key(
+            "logs",
+            "tables by name",
+            Nothing("one for each literal prefix that is published to"),
+            "what brokers that store keep messages in: streams, topics",
+        ),
         key("faults", "list of tables", Nothing("none"), "what goes wrong on purpose"),
         key("contenders", "tables by name", Nothing("none"), "settings of single contenders"),
         key("objectives", "list of tables", Nothing("none"), "what must hold"),
@@ -241,6 +247,51 @@ pub const POPULATION: TableKeys = TableKeys {
                 "duration",
                 Nothing("none"),
                 "wait before a refused message comes again",
+            ),
+        ),
+        of(
+            &[SUBSCRIBER],
+            key(
+                "poison",
+                "share, 0 to 1",
+                Default("0.0"),
+                "messages whose processing fails each time, at every delivery",
+            ),
+        ),
+        of(
+            &[SUBSCRIBER],
+            key(
+                "ack_wait",
+                "duration",
+                Nothing("the contender's own"),
+                "time without an acknowledgement after which a message comes again",
+            ),
+        ),
+        of(
+            &[SUBSCRIBER],
+            key(
+                "max_deliver",
+                "whole number, at least 1",
+                Nothing("no limit"),
+                "deliveries of one message, after which it is given up",
+            ),
+        ),
+        of(
+            &[SUBSCRIBER],
+            key(
+                "backoff",
+                "list of durations",
+                Nothing("`ack_wait` each time"),
+                "waits before the second, third, ... delivery; the last stands for the rest",
+            ),
+        ),
+        of(
+            &[SUBSCRIBER],
+            key(
+                "joins",
+                "fraction of the sending part, or a duration",
+                Nothing("before anything is sent"),
+                "when its members subscribe; 1.0 is when sending has ended",
             ),
         ),
         of(
@@ -408,6 +459,21 @@ const RESTART: &str = "subscriber-restart";
 const SLOW: &str = "slow-subscriber";
 const CRASH: &str = "broker-crash";
 
+/// `[logs.NAME]`.
+pub const LOG: TableKeys = TableKeys {
+    path: "logs.NAME",
+    kind_key: None,
+    keys: &[
+        key("filters", "list of channel filters", Needed, "the channels that it takes"),
+        key(
+            "partitions",
+            "whole number, at least 1",
+            Nothing("the contender's own"),
+            "partitions, where there are any",
+        ),
+    ],
+};
+
 /// `[[faults]]`.
 pub const FAULT: TableKeys = TableKeys {
     path: "faults",
@@ -415,7 +481,7 @@ pub const FAULT: TableKeys = TableKeys {
     keys: &[
         key(
             "kind",
-            "subscriber-restart, slow-subscriber or broker-crash",
+            "subscriber-restart, slow-subscriber, broker-crash, disk-stall or disk-full",
             Needed,
             "what goes wrong",
         ),
@@ -473,6 +539,12 @@ pub const CONTENDER: TableKeys = TableKeys {
             Nothing("as the populations say"),
             "connections for this contender alone",
         ),
+        key(
+            "partitions",
+            "table: log = whole number, at least 1",
+            Nothing("as the logs say"),
+            "partitions for this contender alone",
+        ),
     ],
 };
 
@@ -499,10 +571,34 @@ pub const OBJECTIVE: TableKeys = TableKeys {
             "largest share of expected deliveries that do not come",
         ),
         key(
+            "acked_loss",
+            "whole number",
+            Nothing("not judged"),
+            "most acknowledged messages that do not come",
+        ),
+        key(
             "duplicates",
             "share, 0 to 1",
             Nothing("not judged"),
-            "largest share of deliveries that come again",
+            "largest share of deliveries that come again, marked or not",
+        ),
+        key(
+            "unmarked",
+            "share, 0 to 1",
+            Nothing("not judged"),
+            "largest share of deliveries that come again and are not marked as redeliveries",
+        ),
+        key(
+            "unprocessed",
+            "share, 0 to 1",
+            Nothing("not judged"),
+            "largest share of deliveries whose processing never succeeds, poison left out",
+        ),
+        key(
+            "replay_complete",
+            "share, 0 to 1",
+            Nothing("not judged"),
+            "least share of what is kept that a replay yields",
         ),
         key(
             "order",
@@ -532,6 +628,7 @@ pub const ALL: &[&TableKeys] = &[
     &SIZE,
     &PROCESSING,
     &START,
+    &LOG,
     &FAULT,
     &CONTENDER,
     &OBJECTIVE,

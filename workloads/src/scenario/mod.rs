@@ -15,6 +15,7 @@ mod contenders;
 mod error;
 mod faults;
 pub mod keys;
+mod logs;
 pub mod model;
 mod objectives;
 mod parse;

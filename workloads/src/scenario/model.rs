@@ -28,6 +28,8 @@ pub struct Scenario {
     pub links: Vec<Link>,
     /// In the order of the file; everything refers to them by index.
     pub populations: Vec<Population>,
+    /// Logs that are written out; see [`Scenario::declarations`] for all.
+    pub logs: Vec<Log>,
     /// In time order.
     pub faults: Vec<Fault>,
     /// Per-contender settings, by contender name.
@@ -134,6 +136,17 @@ pub enum Role {
         /// Payload bytes of an answer.
         reply_size: u32,
     },
+}
+
+/// What brokers that store keep messages in: a stream, or a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Its name.
+    pub name: String,
+    /// The channels that it takes, as filters without fields; at least one.
+    pub filters: Vec<String>,
+    /// Partitions, where there are any; `None` for the contender's default.
+    pub partitions: Option<u32>,
 }
 
 /// A sequence of messages that each member of a population sends.
@@ -305,6 +318,19 @@ pub struct Subscription {
     pub nak_rate: f64,
     /// Delay asked for with a nak.
     pub nak_delay: Option<Duration>,
+    /// Share of messages whose processing always fails (0 to 1): the message
+    /// decides, so that each further delivery of it fails too.
+    pub poison: f64,
+    /// Time without an acknowledgement after which a message comes again;
+    /// `None`: the contender's default.
+    pub ack_wait: Option<Duration>,
+    /// Deliveries of one message at most; `None`: no limit.
+    pub max_deliver: Option<u32>,
+    /// Waits before the second, third, ... delivery; the last stands for all
+    /// that follow. Empty: `ack_wait` each time.
+    pub backoff: Vec<Duration>,
+    /// When its members subscribe, since the run's zero; 0: before it.
+    pub joins_ns: u64,
     /// When it acknowledges.
     pub ack: AckPolicy,
     /// Whether a restarted member carries on where it stopped.
@@ -359,6 +385,10 @@ pub enum FaultKind {
         /// What survives.
         how: CrashKind,
     },
+    /// No sync of the broker's disk completes before the fault's end.
+    DiskStall,
+    /// The broker's disk has no room for anything more until the fault's end.
+    DiskFull,
 }
 
 impl FaultKind {
@@ -368,6 +398,8 @@ impl FaultKind {
             FaultKind::SubscriberRestart { .. } => "subscriber-restart",
             FaultKind::SlowSubscriber { .. } => "slow-subscriber",
             FaultKind::BrokerCrash { .. } => "broker-crash",
+            FaultKind::DiskStall => "disk-stall",
+            FaultKind::DiskFull => "disk-full",
         }
     }
 }
@@ -381,6 +413,8 @@ pub struct ContenderOverrides {
     pub settings: Vec<(String, String)>,
     /// Connections of populations (by index) for this contender alone.
     pub connections: BTreeMap<usize, Connections>,
+    /// Partitions of logs (by name) for this contender alone.
+    pub partitions: BTreeMap<String, u32>,
 }
 
 /// What must hold.
@@ -390,9 +424,10 @@ pub struct Objective {
     pub population: usize,
     /// What is judged.
     pub metric: Metric,
-    /// Largest value allowed ([`Metric::Throughput`]: smallest). Microseconds
-    /// for latencies, a share (0 to 1) for loss and duplicates, a count for
-    /// order, messages per second for throughput.
+    /// Largest value allowed; smallest where [`Metric::wants_more`]. Microseconds
+    /// for latencies, a share (0 to 1) for loss, duplicates, unmarked,
+    /// unprocessed and replay, a count for order and acknowledged loss, messages
+    /// per second for throughput.
     pub target: f64,
 }
 
@@ -411,8 +446,18 @@ pub enum Metric {
     MaxDelivery,
     /// Expected deliveries that did not come, as a share.
     Loss,
+    /// Acknowledged messages that did not come.
+    AckedLoss,
     /// Deliveries more than once, as a share of the expected.
     Duplicates,
+    /// Deliveries more than once that nothing marks as such, as a share of the
+    /// expected.
+    Unmarked,
+    /// Deliveries whose processing never succeeded, poison left out, as a share
+    /// of the expected.
+    Unprocessed,
+    /// What a replay yields of what is kept, as a share.
+    ReplayComplete,
     /// Deliveries out of their key's order.
     Order,
     /// Deliveries per second over the steady window.
@@ -428,7 +473,11 @@ impl Metric {
         Metric::P999Delivery,
         Metric::MaxDelivery,
         Metric::Loss,
+        Metric::AckedLoss,
         Metric::Duplicates,
+        Metric::Unmarked,
+        Metric::Unprocessed,
+        Metric::ReplayComplete,
         Metric::Order,
         Metric::Throughput,
     ];
@@ -442,10 +491,19 @@ impl Metric {
             Metric::P999Delivery => "p999_delivery",
             Metric::MaxDelivery => "max_delivery",
             Metric::Loss => "loss",
+            Metric::AckedLoss => "acked_loss",
             Metric::Duplicates => "duplicates",
+            Metric::Unmarked => "unmarked",
+            Metric::Unprocessed => "unprocessed",
+            Metric::ReplayComplete => "replay_complete",
             Metric::Order => "order",
             Metric::Throughput => "throughput",
         }
+    }
+
+    /// Whether a larger value is better.
+    pub const fn wants_more(self) -> bool {
+        matches!(self, Metric::Throughput | Metric::ReplayComplete)
     }
 
     /// Whether it is a delivery time, and so rests on the network that a mode applies.
@@ -481,7 +539,31 @@ impl Population {
     }
 }
 
+impl Subscription {
+    /// Whether it makes no sense without a store to read from.
+    pub fn replays(&self) -> bool {
+        self.start != Start::New
+    }
+}
+
 impl Scenario {
+    /// The logs that brokers which store are told to make before the run: those
+    /// that are written out, and one for each distinct literal prefix of what
+    /// else is published.
+    pub fn declarations(&self) -> Vec<Log> {
+        super::logs::declarations(&self.logs, &self.populations)
+    }
+
+    /// Whether anything of the scenario rests on messages being stored.
+    pub fn needs_store(&self) -> bool {
+        !self.logs.is_empty()
+            || self.populations.iter().filter_map(Population::subscription).any(|subscription| {
+                subscription.durable
+                    || subscription.replays()
+                    || subscription.ack != AckPolicy::None
+            })
+    }
+
     /// When the last phase that sends has ended.
     pub fn sending_ends_ns(&self) -> u64 {
         self.phases

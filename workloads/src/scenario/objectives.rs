@@ -53,10 +53,23 @@ pub(super) fn objectives(top: &Reader<'_>, populations: &[Population]) -> Result
         let target = reader.need(metric.name(), |spot| target(spot, metric))?;
         let place = reader.get(metric.name()).unwrap_or_else(|| spot.clone());
         let asks = matches!(populations[population].role, Role::Requester { .. });
-        if asks && matches!(metric, Metric::Duplicates | Metric::Order) {
+        let of_answers = metric.is_latency() || matches!(metric, Metric::Loss | Metric::Throughput);
+        if asks && !of_answers {
             return Err(place.error(
                 format!("`{}` is not counted for answers", metric.name()),
                 "judge p99_delivery, loss or throughput of a requester",
+            ));
+        }
+        let replays = populations[population]
+            .subscription()
+            .is_some_and(|subscription| subscription.replays());
+        if metric == Metric::ReplayComplete && !replays {
+            return Err(place.error(
+                format!(
+                    "`{}` replays nothing: it starts with new messages",
+                    populations[population].name
+                ),
+                "give it start = \"all\", or judge its loss",
             ));
         }
         if !seen.insert((population, metric.name())) {
@@ -81,8 +94,12 @@ fn target(spot: &Spot<'_>, metric: Metric) -> Result<f64> {
         | Metric::P99Delivery
         | Metric::P999Delivery
         | Metric::MaxDelivery => Ok(nanos(spot.some_duration()?) as f64 / 1e3),
-        Metric::Loss | Metric::Duplicates => spot.share(),
-        Metric::Order => Ok(spot.whole(0, 1 << 32)? as f64),
+        Metric::Loss
+        | Metric::Duplicates
+        | Metric::Unmarked
+        | Metric::Unprocessed
+        | Metric::ReplayComplete => spot.share(),
+        Metric::Order | Metric::AckedLoss => Ok(spot.whole(0, 1 << 32)? as f64),
         Metric::Throughput => spot.positive(1e12),
     }
 }

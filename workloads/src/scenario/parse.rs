@@ -3,9 +3,10 @@
 use super::error::ScenarioError;
 use super::keys::TOP;
 use super::model::{PhaseKind, Scenario};
+use super::populations::Sending;
 use super::read::Context;
 use super::{
-    FORMAT_HELP, Known, Options, Result, check, contenders, faults, objectives, phases,
+    FORMAT_HELP, Known, Options, Result, check, contenders, faults, logs, objectives, phases,
     populations, shape,
 };
 
@@ -71,11 +72,15 @@ pub fn parse(
         }
     };
     let (phases, written_ns) = phases::read(&cx, &top)?;
-    let (links, populations) = populations::read(&cx, &top)?;
     let sends = phases.iter().filter(|phase| phase.kind != PhaseKind::Drain);
-    let sending_ns = sends.map(|phase| phase.end_ns).max().unwrap_or(0);
-    let faults = faults::faults(&cx, &top, &populations, sending_ns, written_ns)?;
-    let contenders = contenders::contenders(&top, &populations)?;
+    let ns = sends.map(|phase| phase.end_ns).max().unwrap_or(0);
+    // Times count from the beginning, so only `--quick` moves them.
+    let sending = Sending { ns, written_ns: if options.quick { written_ns } else { ns } };
+    let (links, populations) = populations::read(&cx, &top, sending)?;
+    let logs = logs::read(&cx, &top)?;
+    let declared = logs::declarations(&logs, &populations);
+    let faults = faults::faults(&cx, &top, &populations, sending)?;
+    let contenders = contenders::contenders(&top, &populations, &declared)?;
     let objectives = objectives::objectives(&top, &populations)?;
     let mut scenario = Scenario {
         name: name.to_owned(),
@@ -86,6 +91,7 @@ pub fn parse(
         phases,
         links,
         populations,
+        logs,
         faults,
         contenders,
         objectives,

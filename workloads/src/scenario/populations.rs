@@ -6,6 +6,7 @@ use std::time::Duration;
 use broker_contract::{AckPolicy, Start, Time};
 
 use super::error::{did_you_mean, shown};
+use super::faults::Stretch;
 use super::keys::{FIELD, LINK, POPULATION, SITE, STREAM};
 use super::model::{
     Connections, Field, FieldSource, Link, Population, Role, Stream, Subscription, Template,
@@ -16,7 +17,16 @@ use super::read::{Context, Reader, Spot, join};
 use super::spreads;
 use super::template::{self, Purpose};
 use super::text::{Bandwidth, Toml};
+use super::tree::Value;
 use super::{Result, keys};
+
+/// For how long messages are sent, and for how long they would have been as the
+/// file has it.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Sending {
+    pub(super) ns: u64,
+    pub(super) written_ns: u64,
+}
 
 /// The link of populations that name none.
 pub(super) const LOCAL: &str = "local";
@@ -34,7 +44,13 @@ const WIDTH_MAX: u32 = 20;
 const TEMPLATE_MAX: usize = 1_024;
 
 /// Reads `[links]`, `[sites]` and `[populations]`.
-pub(super) fn read(cx: &Context<'_>, top: &Reader<'_>) -> Result<(Vec<Link>, Vec<Population>)> {
+///
+/// Messages are sent for `sending`, as in [`faults`](super::faults::faults).
+pub(super) fn read(
+    cx: &Context<'_>,
+    top: &Reader<'_>,
+    sending: Sending,
+) -> Result<(Vec<Link>, Vec<Population>)> {
     let mut links = Vec::new();
     for (name, spot) in top.named("links")? {
         links.push(link(name, &Reader::open(spot, &LINK)?)?);
@@ -62,7 +78,7 @@ pub(super) fn read(cx: &Context<'_>, top: &Reader<'_>) -> Result<(Vec<Link>, Vec
             return Err(spot.error(message, "join some of them; `count` makes many members"));
         }
         let reader = Reader::open(spot, &POPULATION)?;
-        let population = population(name, &reader, &names, &sites)?;
+        let population = population(name, &reader, &names, &sites, sending)?;
         members += u64::from(population.count);
         if members > MEMBERS_MAX {
             let place = reader.get("count").unwrap_or_else(|| reader.spot().clone());
@@ -113,6 +129,7 @@ fn population(
     reader: &Reader<'_>,
     links: &BTreeMap<&str, usize>,
     sites: &BTreeMap<&str, usize>,
+    sending: Sending,
 ) -> Result<Population> {
     let count = reader.or_default("count", |spot| spot.count(1, u32::MAX))?;
     let link = path(reader, links, sites)?;
@@ -126,10 +143,10 @@ fn population(
             timeout: reader.or_default("timeout", |spot| spot.some_duration())?,
         },
         "responder" => Role::Responder {
-            subscription: subscription(reader, &fields, &mut used)?,
+            subscription: subscription(reader, &fields, &mut used, sending)?,
             reply_size: reader.or_default("reply_size", |spot| spot.size())?.0,
         },
-        _ => Role::Subscriber(subscription(reader, &fields, &mut used)?),
+        _ => Role::Subscriber(subscription(reader, &fields, &mut used, sending)?),
     };
     if let Some(unused) = fields.keys().find(|name| !used.contains(*name)) {
         let fields = reader.get("fields");
@@ -287,6 +304,7 @@ fn subscription(
     reader: &Reader<'_>,
     fields: &BTreeMap<String, Field>,
     used: &mut BTreeSet<String>,
+    sending: Sending,
 ) -> Result<Subscription> {
     let filter = reader.need("filter", |spot| templated(spot, Purpose::Filter, fields))?;
     used.extend(fields_of(&filter).map(|field| field.name.clone()));
@@ -311,6 +329,11 @@ fn subscription(
         failure_rate: 0.0,
         nak_rate: 0.0,
         nak_delay: None,
+        poison: 0.0,
+        ack_wait: None,
+        max_deliver: None,
+        backoff: Vec::new(),
+        joins_ns: 0,
         ack: AckPolicy::None,
         durable: false,
         max_in_flight: None,
@@ -318,6 +341,7 @@ fn subscription(
     };
     if reader.kind() == "subscriber" {
         paced(reader, &mut subscription)?;
+        subscription.joins_ns = joins(reader, sending)?;
     }
     Ok(subscription)
 }
@@ -337,12 +361,20 @@ fn paced(reader: &Reader<'_>, subscription: &mut Subscription) -> Result<()> {
     subscription.nak_delay = reader.maybe("nak_delay", |spot| spot.duration())?;
     subscription.durable = reader.or_default("durable", |spot| spot.flag())?;
     subscription.max_in_flight = reader.maybe("max_in_flight", |spot| spot.count(1, u32::MAX))?;
+    subscription.poison = reader.or_default("poison", |spot| spot.share())?;
+    subscription.ack_wait = reader.maybe("ack_wait", |spot| spot.some_duration())?;
+    subscription.max_deliver = reader.maybe("max_deliver", |spot| spot.count(1, u32::MAX))?;
+    subscription.backoff = reader.maybe("backoff", backoff)?.unwrap_or_default();
     let without_ack = subscription.ack == AckPolicy::None;
     for (key, given) in [
         ("failure_rate", subscription.failure_rate > 0.0),
         ("nak_rate", subscription.nak_rate > 0.0),
         ("nak_delay", subscription.nak_delay.is_some()),
         ("max_in_flight", subscription.max_in_flight.is_some()),
+        ("poison", subscription.poison > 0.0),
+        ("ack_wait", subscription.ack_wait.is_some()),
+        ("max_deliver", subscription.max_deliver.is_some()),
+        ("backoff", !subscription.backoff.is_empty()),
     ] {
         if let (true, true, Some(spot)) = (given, without_ack, reader.get(key)) {
             return Err(spot.error(
@@ -351,6 +383,17 @@ fn paced(reader: &Reader<'_>, subscription: &mut Subscription) -> Result<()> {
             ));
         }
     }
+    if let (Some(spot), Some(most)) = (reader.get("backoff"), subscription.max_deliver)
+        && subscription.backoff.len() >= most as usize
+    {
+        return Err(spot.error(
+            format!(
+                "{} waits are more than lie between {most} deliveries",
+                subscription.backoff.len()
+            ),
+            "raise `max_deliver` above the number of waits, or take the last ones out",
+        ));
+    }
     if let (Some(spot), true) = (reader.get("nak_delay"), subscription.nak_rate == 0.0) {
         return Err(spot.error(
             "`nak_delay` means nothing while `nak_rate` is 0",
@@ -358,6 +401,43 @@ fn paced(reader: &Reader<'_>, subscription: &mut Subscription) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Most waits of a backoff.
+const BACKOFF_MAX: usize = 32;
+
+fn backoff(spot: &Spot<'_>) -> Result<Vec<Duration>> {
+    let Value::List(list) = &spot.node.value else {
+        return Err(spot.wrong(
+            &format!("a list of durations, not {}", spot.node.value.kind()),
+            "write for example [\"50ms\", \"500ms\"]",
+        ));
+    };
+    if list.is_empty() || list.len() > BACKOFF_MAX {
+        return Err(spot.wrong(
+            &format!("1 to {BACKOFF_MAX} durations"),
+            "the last one stands for all that follow; leave it out to wait `ack_wait`",
+        ));
+    }
+    list.iter()
+        .map(|node| Spot { cx: spot.cx, node, path: spot.path.clone() }.some_duration())
+        .collect()
+}
+
+fn joins(reader: &Reader<'_>, sending: Sending) -> Result<u64> {
+    let Some(spot) = reader.get("joins") else { return Ok(0) };
+    let at_ns = Stretch::read(&spot)?.nanos(sending.ns, sending.written_ns);
+    if at_ns > sending.ns {
+        let end = Duration::from_nanos(sending.ns).toml();
+        return Err(spot.error(
+            format!("it would join after sending has ended, at {end}"),
+            "1.0 is when sending ends, and the drain begins",
+        ));
+    }
+    if at_ns > 0 {
+        spot.cx.note(&spot.path, &Duration::from_nanos(at_ns).toml());
+    }
+    Ok(at_ns)
 }
 
 fn start(spot: &Spot<'_>) -> Result<Start> {

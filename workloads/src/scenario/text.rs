@@ -107,6 +107,13 @@ impl Toml for Duration {
     }
 }
 
+impl Toml for Vec<Duration> {
+    fn toml(&self) -> String {
+        let all: Vec<String> = self.iter().map(Toml::toml).collect();
+        format!("[{}]", all.join(", "))
+    }
+}
+
 /// A number of bytes, which TOML shows as text with a unit.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bytes(pub(super) u32);

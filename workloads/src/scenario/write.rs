@@ -57,6 +57,13 @@ impl Scenario {
         for population in &self.populations {
             self.write_population(out, population);
         }
+        for log in &self.logs {
+            header(out, &format!("[logs.{}]", log.name));
+            line(out, "filters", list(&log.filters));
+            if let Some(partitions) = log.partitions {
+                line(out, "partitions", partitions.toml());
+            }
+        }
         for fault in &self.faults {
             self.write_fault(out, fault);
         }
@@ -75,6 +82,14 @@ impl Scenario {
             if !connections.is_empty() {
                 line(out, "connections", format!("{{ {} }}", connections.join(", ")));
             }
+            let partitions: Vec<String> = overrides
+                .partitions
+                .iter()
+                .map(|(log, count)| format!("{log} = {count}"))
+                .collect();
+            if !partitions.is_empty() {
+                line(out, "partitions", format!("{{ {} }}", partitions.join(", ")));
+            }
             for (name, value) in &overrides.settings {
                 line(out, name, setting_toml(value));
             }
@@ -84,7 +99,7 @@ impl Scenario {
             line(out, "subscription", self.populations[objective.population].name.toml());
             let target = if objective.metric.is_latency() {
                 Duration::from_nanos((objective.target * 1e3).round() as u64).toml()
-            } else if objective.metric == Metric::Order {
+            } else if matches!(objective.metric, Metric::Order | Metric::AckedLoss) {
                 (objective.target as u64).toml()
             } else {
                 objective.target.toml()
@@ -158,6 +173,7 @@ impl Scenario {
                 };
                 line(out, "how", how.toml());
             }
+            FaultKind::DiskStall | FaultKind::DiskFull => {}
         }
         line(out, "at", Duration::from_nanos(fault.at_ns).toml());
         line(out, "for", Duration::from_nanos(fault.until_ns - fault.at_ns).toml());
@@ -216,6 +232,19 @@ fn write_pace(out: &mut String, subscription: &Subscription) {
     line(out, "nak_rate", subscription.nak_rate.toml());
     if let Some(delay) = subscription.nak_delay {
         line(out, "nak_delay", delay.toml());
+    }
+    line(out, "poison", subscription.poison.toml());
+    if let Some(wait) = subscription.ack_wait {
+        line(out, "ack_wait", wait.toml());
+    }
+    if let Some(most) = subscription.max_deliver {
+        line(out, "max_deliver", most.toml());
+    }
+    if !subscription.backoff.is_empty() {
+        line(out, "backoff", subscription.backoff.toml());
+    }
+    if subscription.joins_ns > 0 {
+        line(out, "joins", Duration::from_nanos(subscription.joins_ns).toml());
     }
     line(out, "durable", subscription.durable.toml());
     if let Some(most) = subscription.max_in_flight {

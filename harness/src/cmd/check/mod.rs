@@ -14,7 +14,7 @@ mod expect;
 mod tests;
 mod words;
 
-use broker_contract::{Contender, SettingError};
+use broker_contract::{Claim, Contender, Feature, SettingError};
 use clap::Args;
 use lab_reports::text::count;
 use lab_workloads::scenario::model::{Population, Role, Scenario, Stream, Subscription};
@@ -23,6 +23,7 @@ use crate::contenders::{self, ContenderSpec, Visit};
 use crate::exit::{CliError, Exit};
 use crate::scenario_file::{self, Wanted};
 use crate::term::{self, Sheet};
+use crate::trial::terms::{Terms, terms};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -63,6 +64,7 @@ pub fn page(scenario: &Scenario, width: usize) -> Result<String, CliError> {
     phases(scenario, &mut sheet);
     senders(scenario, &mut sheet);
     receivers(scenario, &mut sheet);
+    logs(scenario, &mut sheet);
     links(scenario, &mut sheet);
     faults(scenario, &mut sheet);
     objectives(scenario, &mut sheet);
@@ -130,7 +132,7 @@ fn stream_text(population: &Population, stream: &Stream, total: f64) -> String {
 
 fn receivers(scenario: &Scenario, sheet: &mut Sheet) {
     sheet.heading("Who receives, and how each contender expresses it");
-    for population in &scenario.populations {
+    for (index, population) in scenario.populations.iter().enumerate() {
         let Some(subscription) = population.subscription() else { continue };
         let answers = match &population.role {
             Role::Responder { reply_size, .. } => format!("; answers with {reply_size} B"),
@@ -147,27 +149,70 @@ fn receivers(scenario: &Scenario, sheet: &mut Sheet) {
                 deliveries.map_or_else(|| "an unknown number of".to_owned(), whole),
             ),
         );
-        lowered(subscription, sheet);
+        lowered(scenario, index, subscription, sheet);
     }
 }
 
-/// How each contender expresses the filter of the population's first member.
-fn lowered(subscription: &Subscription, sheet: &mut Sheet) {
-    struct Lower<'a>(&'a str, bool);
-    impl Visit for Lower<'_> {
-        type Out = broker_contract::Lowering;
+/// What is stored in what, by contenders that store.
+fn logs(scenario: &Scenario, sheet: &mut Sheet) {
+    struct Keeps;
+    impl Visit for Keeps {
+        type Out = Option<&'static str>;
         fn visit<C: Contender>(self) -> Self::Out {
-            C::lower(self.0, self.1)
+            match C::profile().claim(Feature::Replay) {
+                Claim::Unsupported(reason) => Some(reason),
+                Claim::Native | Claim::Emulated(_) => None,
+            }
+        }
+    }
+    let declared = scenario.declarations();
+    if declared.is_empty() {
+        return;
+    }
+    sheet.heading("What is stored in what, where anything is stored");
+    for log in &declared {
+        let partitions = log.partitions.map_or_else(String::new, words::partitions);
+        sheet.text("  ", &format!("{}: {}{partitions}", log.name, log.filters.join(", ")));
+        for name in contenders::names() {
+            let own = scenario.contenders.get(*name).and_then(|it| it.partitions.get(&log.name));
+            let text = match (contenders::with(name, Keeps).flatten(), own) {
+                (Some(reason), _) => format!("nothing ({reason})"),
+                (None, Some(own)) => format!("a log of its own{} *", words::partitions(*own)),
+                (None, None) => "a log of its own".to_owned(),
+            };
+            sheet.text(&format!("      {name:<10} "), &text);
+        }
+    }
+}
+
+/// How each contender expresses the filter of the population's first member, and
+/// what it does without.
+fn lowered(scenario: &Scenario, index: usize, subscription: &Subscription, sheet: &mut Sheet) {
+    struct Lower<'a>(&'a Scenario, usize, &'a str, bool);
+    impl Visit for Lower<'_> {
+        type Out = (broker_contract::Lowering, Option<Terms>);
+        fn visit<C: Contender>(self) -> Self::Out {
+            let terms = terms::<C>(self.0).into_iter().nth(self.1).flatten();
+            (C::lower(self.2, self.3), terms)
         }
     }
     let filter = expect::rendered(&subscription.filter, 0);
     for name in contenders::names() {
-        let visit = Lower(&filter, subscription.group.is_some());
-        let Some(lowering) = contenders::with(name, visit) else { continue };
+        let visit = Lower(scenario, index, &filter, subscription.group.is_some());
+        let Some((lowering, terms)) = contenders::with(name, visit) else { continue };
+        let terms = terms.unwrap_or_default();
+        if let Some(reason) = &terms.unsupported {
+            sheet.text(&format!("      {name:<10} "), &format!("not served: {reason}"));
+            continue;
+        }
         let emulation = lowering
             .emulation
             .map_or_else(|| " (native)".to_owned(), |how| format!(" (emulated: {how})"));
         sheet.text(&format!("      {name:<10} "), &format!("{}{emulation}", lowering.native));
+        for lack in &terms.lacks {
+            let without = lack.split_once(": ").map_or(lack.as_str(), |(_, rest)| rest);
+            sheet.text("                 ", &format!("without {without}"));
+        }
     }
 }
 

@@ -30,6 +30,11 @@ fn subscription(filter: &str, group: Option<&str>) -> Subscription {
         failure_rate: 0.0,
         nak_rate: 0.0,
         nak_delay: None,
+        poison: 0.0,
+        ack_wait: None,
+        max_deliver: None,
+        backoff: Vec::new(),
+        joins_ns: 0,
         ack: AckPolicy::None,
         durable: false,
         max_in_flight: None,
@@ -111,6 +116,7 @@ fn scenario() -> Scenario {
                 Role::Subscriber(subscription("telemetry.r07.*.reading", None)),
             ),
         ],
+        logs: Vec::new(),
         faults: vec![
             fault(FaultKind::SubscriberRestart {
                 population: 1,
@@ -149,11 +155,11 @@ fn the_plan_in_words() {
 }
 
 #[test]
-fn every_contender_lowers_every_filter() {
+fn every_contender_lowers_every_filter_and_log() {
     let page = super::page(&scenario(), 80).expect("settings are defaults");
     for name in crate::contenders::names() {
         let lines = page.lines().filter(|line| line.starts_with(&format!("      {name} ")));
-        assert_eq!(lines.count(), 2, "{name}: one for each filter");
+        assert_eq!(lines.count(), 3, "{name}: one for each filter, and one for the log");
     }
 }
 

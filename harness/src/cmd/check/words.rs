@@ -88,6 +88,11 @@ pub(super) fn connections(connections: Connections) -> String {
     }
 }
 
+pub(super) fn partitions(partitions: u32) -> String {
+    let plural = if partitions == 1 { "partition" } else { "partitions" };
+    format!(", {} {plural}", count(u64::from(partitions)))
+}
+
 pub(super) fn filter(subscription: &Subscription) -> String {
     let group = subscription
         .group
@@ -99,8 +104,12 @@ pub(super) fn filter(subscription: &Subscription) -> String {
         Start::Last => ", from the newest message kept",
         Start::Sequence(_) | Start::Time(_) => ", from a chosen place",
     };
+    let joins = match subscription.joins_ns {
+        0 => String::new(),
+        at_ns => format!(", from {} on", nanos(at_ns)),
+    };
     let durable = if subscription.durable { ", durable" } else { "" };
-    format!("filter {}{group}{start}{durable}", subscription.filter.text)
+    format!("filter {}{group}{start}{joins}{durable}", subscription.filter.text)
 }
 
 pub(super) fn handling(subscription: &Subscription) -> String {
@@ -115,6 +124,20 @@ pub(super) fn handling(subscription: &Subscription) -> String {
     }
     if subscription.nak_rate > 0.0 {
         text.push_str(&format!(", refuses {} %", rate(subscription.nak_rate * 100.0)));
+    }
+    if subscription.poison > 0.0 {
+        text.push_str(&format!(", never gets {} % done", rate(subscription.poison * 100.0)));
+    }
+    let all = |waits: &[Duration]| {
+        waits.iter().map(|wait| duration(*wait)).collect::<Vec<_>>().join(", ")
+    };
+    if !subscription.backoff.is_empty() {
+        text.push_str(&format!(", gets it again after {}", all(&subscription.backoff)));
+    } else if let Some(wait) = subscription.ack_wait {
+        text.push_str(&format!(", gets it again after {}", duration(wait)));
+    }
+    if let Some(most) = subscription.max_deliver {
+        text.push_str(&format!(", at most {most} times in all"));
     }
     text
 }
@@ -156,6 +179,8 @@ pub(super) fn fault(scenario: &Scenario, kind: &FaultKind) -> String {
             };
             format!("the broker {how}, and boots from its disk at the end")
         }
+        FaultKind::DiskStall => "no sync of the broker's disk completes".to_owned(),
+        FaultKind::DiskFull => "the broker's disk has no room".to_owned(),
     }
 }
 
@@ -169,7 +194,17 @@ pub(super) fn objective(objective: &Objective) -> String {
         Metric::P999Delivery => format!("p99.9 time to delivery at most {}", time()),
         Metric::MaxDelivery => format!("longest time to delivery at most {}", time()),
         Metric::Loss => format!("at most {} % of deliveries lost", rate(target * 100.0)),
+        Metric::AckedLoss => format!("at most {} acknowledged messages lost", rate(target)),
         Metric::Duplicates => format!("at most {} % delivered twice", rate(target * 100.0)),
+        Metric::Unmarked => {
+            format!("at most {} % delivered twice and not marked so", rate(target * 100.0))
+        }
+        Metric::Unprocessed => {
+            format!("at most {} % never processed, poison left out", rate(target * 100.0))
+        }
+        Metric::ReplayComplete => {
+            format!("a replay yields at least {} % of what is kept", rate(target * 100.0))
+        }
         Metric::Order => format!("at most {} deliveries out of order", rate(target)),
         Metric::Throughput => format!("at least {} deliveries per second", rate(target)),
     }

@@ -17,7 +17,7 @@ use super::handoff::Handoff;
 use crate::measure::sampled::Moments;
 use crate::modes::sim::engine::BrokerOf;
 use crate::trial::cast::Cast;
-use crate::trial::{CopyDrop, drop_copies};
+use crate::trial::{CopyDrop, drop_copies, note_drop};
 
 /// From a client's thread to the node's.
 #[derive(Debug)]
@@ -201,7 +201,12 @@ impl<C: Contender> Host<C> {
 
     /// The clients that only send, in order.
     pub fn senders(&self) -> Vec<u32> {
-        (0..self.slots.len() as u32).filter(|client| !self.cast.receives(*client)).collect()
+        (0..self.cast.operator).filter(|client| !self.cast.receives(*client)).collect()
+    }
+
+    /// The client that makes the logs.
+    pub fn operator(&self) -> u32 {
+        self.cast.operator
     }
 
     /// The clients that subscribe, in order.
@@ -459,6 +464,10 @@ impl<C: Contender> Host<C> {
             }
             Action::Outcome { ticket, outcome } => sink.outcome(ticket, &outcome, now),
             Action::Delivery(delivery) => sink.delivery(delivery, now, released),
+            Action::Note(Note::Dropped { cause, message: Some(identity), .. }) => {
+                let (drops, copies) = (&mut self.drops, &mut self.copies_dropped);
+                note_drop(&self.cast, Some(client), identity.number, cause, drops, copies);
+            }
             Action::Note(note) => self.note(note, now),
         }
     }
@@ -475,9 +484,6 @@ impl<C: Contender> Host<C> {
 
     fn note(&mut self, note: Note, now: Time) {
         match note {
-            Note::Dropped { cause, message: Some(identity), .. } => {
-                self.drops.push(Drop { number: identity.number, scope: None, cause });
-            }
             Note::Passed { point: Point::Sent, number } => {
                 if let Some(zero) = self.shared.zero() {
                     self.sent_at.note(number, now.nanos_since(zero));

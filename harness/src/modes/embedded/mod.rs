@@ -28,12 +28,13 @@ use std::time::Duration;
 
 use broker_contract::{Broker, Client, Configured, Contender, SeedStream, Time};
 use lab_workloads::plan::Interest;
-use lab_workloads::scenario::model::{FaultKind, Scenario};
+use lab_workloads::scenario::model::{Fault, FaultKind, Scenario};
 
 use crate::modes::sim::engine::{BrokerOf, expected_messages, sampling_step};
-use crate::trial::cast::Cast;
+use crate::trial::cast::{Cast, Seat};
 use crate::trial::consumers::Consumers;
 use crate::trial::sender::Sender;
+use crate::trial::terms::{self, Terms};
 use crate::trial::{RawTrial, Resources, Watch, drop_copies};
 use clock::Clock;
 use handoff::Handoff;
@@ -43,6 +44,9 @@ use host::{Host, ToClient, ToNode};
 const SETUP_LIMIT: Duration = Duration::from_secs(30);
 /// How long nothing must move before set-up, or the drain, counts as over.
 const QUIET: Duration = Duration::from_millis(40);
+/// How long nobody must arrive, or nothing be missing, before set-up, or the
+/// drain of what is kept, counts as over although something still moves.
+const SETTLED: Duration = Duration::from_millis(300);
 
 /// What the threads of a trial share.
 #[derive(Debug, Default)]
@@ -63,6 +67,12 @@ struct Shared {
     receiving_busy: AtomicBool,
     /// Whether the generator has more to send.
     sending_busy: AtomicBool,
+    /// Whether the scenario's logs are made, and everybody may start.
+    declared: AtomicBool,
+    /// Copies that must arrive, of all that was submitted so far.
+    expected: AtomicU64,
+    /// Messages that failed and are to come again, and populations yet to join.
+    unsettled: AtomicU64,
     /// Numbers connections over all threads.
     next_conn: AtomicU32,
 }
@@ -108,6 +118,9 @@ pub fn run<C: Contender>(
     let overrides = scenario.contenders.get(C::NAME).cloned().unwrap_or_default();
     let cast = Arc::new(Cast::new(scenario, &overrides, &interest));
     let step = sampling_step(expected_messages(scenario));
+    let terms = terms::terms::<C>(scenario);
+    let seats = early_seats(scenario, &cast, &terms);
+    let keeps = !C::profile().promises.at_most_once;
     let shared = Arc::new(Shared::default());
     let clock = Clock::start();
     let ways = Ways::<BrokerOf<C>> {
@@ -123,7 +136,7 @@ pub fn run<C: Contender>(
         inbox: ways.to_node.clone(),
         to_clients: ways.to_clients.clone(),
         step,
-        faults: crashes(scenario),
+        faults: of_the_node(scenario),
     };
     let host = |thread: u8| {
         Host::<C>::new(
@@ -148,16 +161,19 @@ pub fn run<C: Contender>(
             configured.proof.copies > 0,
         ),
         sending_ends_ns: scenario.sending_ends_ns(),
+        scenario: scenario.clone(),
     };
     let receiving = receiving::ReceivingThread {
         host: host(RECEIVERS),
         consumers: Consumers::new(
             scenario.clone(),
             cast.clone(),
+            terms.clone(),
             seed.fork("consumers"),
             step,
             Duration::ZERO,
         ),
+        terms: terms.clone(),
         scenario: scenario.clone(),
         interest,
     };
@@ -174,8 +190,8 @@ pub fn run<C: Contender>(
         let receiving = spawn("receivers")
             .spawn_scoped(scope, move || receiving.run())
             .expect("the system starts a thread");
-        match set_up(&shared, clock, cast.seats.len() as u32) {
-            Ok(zero) => interrupted = supervise(scenario, &shared, clock, zero, watch),
+        match set_up(&shared, clock, seats) {
+            Ok(zero) => interrupted = supervise(scenario, &shared, keeps, clock, zero, watch),
             Err(reason) => broken = Some(reason),
         }
         shared.stop.store(true, Ordering::Release);
@@ -208,20 +224,38 @@ pub fn run<C: Contender>(
     )
 }
 
-/// The broker crashes of a scenario: (begin, end, what survives, fault index).
-fn crashes(scenario: &Scenario) -> Vec<node::Crash> {
-    let crash = |(index, fault): (usize, &lab_workloads::scenario::model::Fault)| match fault.kind {
-        FaultKind::BrokerCrash { how } => {
-            Some(node::Crash { index, at_ns: fault.at_ns, until_ns: fault.until_ns, how })
-        }
-        _ => None,
+/// The faults of a scenario that strike the node or its disk.
+fn of_the_node(scenario: &Scenario) -> Vec<node::Planned> {
+    let planned = |(index, fault): (usize, &Fault)| {
+        let kind = match fault.kind {
+            FaultKind::BrokerCrash { how } => node::Strike::Crash(how),
+            FaultKind::DiskStall => node::Strike::Stall,
+            FaultKind::DiskFull => node::Strike::Full,
+            FaultKind::SubscriberRestart { .. } | FaultKind::SlowSubscriber { .. } => return None,
+        };
+        Some(node::Planned { index, at_ns: fault.at_ns, until_ns: fault.until_ns, kind })
     };
-    scenario.faults.iter().enumerate().filter_map(crash).collect()
+    scenario.faults.iter().enumerate().filter_map(planned).collect()
+}
+
+/// Subscriptions that are to be in force before anything is sent.
+fn early_seats(scenario: &Scenario, cast: &Cast, terms: &[Option<Terms>]) -> u32 {
+    let is_early = |seat: &&Seat| {
+        let population = usize::from(seat.population);
+        let joins_ns = scenario.populations[population].subscription().map_or(0, |it| it.joins_ns);
+        let is_served = terms[population].as_ref().is_some_and(|it| it.unsupported.is_none());
+        joins_ns == 0 && is_served
+    };
+    cast.seats.iter().filter(is_early).count() as u32
 }
 
 /// Waits until every subscription is in force and nothing moves; sets the zero.
+///
+/// Clients that poll never leave a node in peace, so after [`SETTLED`] without a
+/// new connection or subscription nobody is waited for any more.
 fn set_up(shared: &Shared, clock: Clock, seats: u32) -> Result<Time, String> {
     let mut last = (u64::MAX, clock.now());
+    let mut arrived = ((u32::MAX, u32::MAX), clock.now());
     loop {
         std::thread::sleep(Duration::from_millis(2));
         let now = clock.now();
@@ -230,10 +264,18 @@ fn set_up(shared: &Shared, clock: Clock, seats: u32) -> Result<Time, String> {
             last = (activity, now);
         }
         let subscribed = shared.subscribed.load(Ordering::Relaxed);
-        if subscribed >= seats && now.since(last.1) >= QUIET {
+        let arrivals = (subscribed, shared.next_conn.load(Ordering::Relaxed));
+        if arrivals != arrived.0 {
+            arrived = (arrivals, now);
+        }
+        let is_quiet = now.since(last.1) >= QUIET || now.since(arrived.1) >= SETTLED;
+        if shared.declared.load(Ordering::Acquire) && subscribed >= seats && is_quiet {
             let zero = now + Duration::from_millis(10);
             shared.zero_ns.store(zero.as_nanos(), Ordering::Release);
             return Ok(zero);
+        }
+        if shared.stopped() {
+            return Err("a thread gave up".to_owned());
         }
         if now.since(Time::ZERO) > SETUP_LIMIT {
             return Err(format!(
@@ -243,10 +285,12 @@ fn set_up(shared: &Shared, clock: Clock, seats: u32) -> Result<Time, String> {
     }
 }
 
-/// Watches the trial until it is over. Returns whether it was interrupted.
+/// Watches the trial until it is over. Returns whether it was interrupted. Where
+/// messages are kept, it is over when all have come; elsewhere, when nothing moves.
 fn supervise(
     scenario: &Scenario,
     shared: &Shared,
+    keeps: bool,
     clock: Clock,
     zero: Time,
     watch: &Watch,
@@ -254,14 +298,16 @@ fn supervise(
     let sending_ends = zero.plus_nanos(scenario.sending_ends_ns());
     let ends = zero.plus_nanos(scenario.ends_ns());
     let mut last = (u64::MAX, clock.now());
+    let mut complete_since: Option<Time> = None;
     loop {
         std::thread::sleep(Duration::from_millis(5));
         let now = clock.now();
+        let firsts = shared.firsts.load(Ordering::Relaxed);
         watch.at(
             now.nanos_since(zero),
             ends.nanos_since(zero),
             shared.p99_ns.load(Ordering::Relaxed),
-            shared.firsts.load(Ordering::Relaxed),
+            firsts,
         );
         if watch.interrupted() {
             return true;
@@ -273,9 +319,18 @@ fn supervise(
         if activity != last.0 {
             last = (activity, now);
         }
-        let busy = shared.receiving_busy.load(Ordering::Relaxed)
-            || shared.sending_busy.load(Ordering::Relaxed);
-        if now > sending_ends && !busy && now.since(last.1) >= QUIET {
+        let sends = now <= sending_ends || shared.sending_busy.load(Ordering::Relaxed);
+        let is_quiet = !shared.receiving_busy.load(Ordering::Relaxed) && now.since(last.1) >= QUIET;
+        let is_complete = !sends
+            && shared.unsettled.load(Ordering::Relaxed) == 0
+            && firsts >= shared.expected.load(Ordering::Relaxed);
+        complete_since = is_complete.then(|| complete_since.unwrap_or(now));
+        let is_over = if keeps {
+            complete_since.is_some_and(|since| now.since(since) >= SETTLED)
+        } else {
+            !sends && is_quiet
+        };
+        if is_over {
             return false;
         }
     }
@@ -334,7 +389,8 @@ fn assemble<C: Contender>(
     for index in node.faults.iter().chain(&receiving.faults) {
         faults[*index] = true;
     }
-    let broken = broken.or(node.broken).or(receiving.broken);
+    let broken = node.broken.or(sending.broken).or(receiving.broken).or(broken);
+    let handled = receiving.consumers.handled();
     RawTrial {
         sent: sending.half,
         seen: receiving.consumers.seen,
@@ -364,7 +420,10 @@ fn assemble<C: Contender>(
         trace_hash: None,
         sometimes,
         wasted,
-        unsupported: receiving.unsupported.or(sending.unsupported),
+        crashes: node.crashes,
+        handled,
+        unsupported: receiving.unsupported,
+        undeclared: sending.undeclared,
         broken,
         interrupted,
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use broker_contract::{
@@ -17,6 +18,7 @@ use super::host::{ToClient, ToNode};
 use super::{SENDERS, Shared};
 use crate::measure::sampled::Moments;
 use crate::modes::sim::engine::BrokerOf;
+use crate::trial::NodeCrash;
 
 /// Inputs handled before their effects are released: enough to gather writes,
 /// few enough that the first of them does not wait long.
@@ -24,17 +26,28 @@ const CHUNK: usize = 128;
 /// The longest wait without looking at the stop flag.
 const NAP: Duration = Duration::from_millis(20);
 
-/// A planned crash of the node.
+/// What strikes the node or its disk.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Strike {
+    /// The node ends, and this survives.
+    Crash(CrashKind),
+    /// No sync completes.
+    Stall,
+    /// The disk takes nothing more.
+    Full,
+}
+
+/// A planned fault of the node or its disk.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Crash {
+pub(super) struct Planned {
     /// The fault's index in the scenario.
     pub index: usize,
     /// When, nanoseconds since the run's zero.
     pub at_ns: u64,
-    /// When it boots again.
+    /// When it is over, and a node that ended boots again.
     pub until_ns: u64,
-    /// What survives.
-    pub how: CrashKind,
+    /// What.
+    pub kind: Strike,
 }
 
 /// What the node's thread works with.
@@ -46,7 +59,7 @@ pub(super) struct NodeThread<C: Contender> {
     pub(super) inbox: Arc<Handoff<ToNode<BrokerOf<C>>>>,
     pub(super) to_clients: [Arc<Handoff<ToClient<BrokerOf<C>>>>; 2],
     pub(super) step: u32,
-    pub(super) faults: Vec<Crash>,
+    pub(super) faults: Vec<Planned>,
 }
 
 /// What the node's thread leaves.
@@ -66,8 +79,10 @@ pub(super) struct NodeEnd<B: Broker> {
     pub undrained_numbers: Vec<u32>,
     /// Rare events.
     pub sometimes: BTreeMap<&'static str, u64>,
-    /// Indices of crashes that happened.
+    /// Indices of faults that happened.
     pub faults: Vec<usize>,
+    /// The crashes among them.
+    pub crashes: Vec<NodeCrash>,
     /// CPU seconds since zero.
     pub cpu_s: f64,
     /// Heap bytes at the end.
@@ -111,7 +126,7 @@ struct Running<C: Contender> {
     owners: Vec<Option<u8>>,
     outboxes: [Vec<ToClient<BrokerOf<C>>>; 2],
     end: NodeEnd<BrokerOf<C>>,
-    crashes: Vec<(Crash, bool)>,
+    planned: Vec<(Planned, bool)>,
     cpu: CpuMeter,
 }
 
@@ -127,6 +142,7 @@ impl<C: Contender> NodeThread<C> {
             undrained_numbers: Vec::new(),
             sometimes: BTreeMap::new(),
             faults: Vec::new(),
+            crashes: Vec::new(),
             cpu_s: 0.0,
             memory_bytes: 0,
             bytes_in: 0,
@@ -141,7 +157,7 @@ impl<C: Contender> NodeThread<C> {
             Err(error) => return NodeEnd { broken: Some(error.to_string()), ..end },
         };
         let syncer = syncer(&self.inbox, &disk, 0);
-        let crashes = self.faults.iter().map(|crash| (*crash, false)).collect();
+        let planned = self.faults.iter().map(|fault| (*fault, false)).collect();
         let running = Running {
             node: None,
             boots: 0,
@@ -152,7 +168,7 @@ impl<C: Contender> NodeThread<C> {
             owners: Vec::new(),
             outboxes: [Vec::new(), Vec::new()],
             end,
-            crashes,
+            planned,
             cpu: CpuMeter::default(),
             thread: self,
         };
@@ -209,8 +225,8 @@ impl<C: Contender> Running<C> {
             until = until.min(at);
         }
         if let Some(zero) = self.thread.shared.zero() {
-            for (crash, begun) in &self.crashes {
-                let at = if *begun { crash.until_ns } else { crash.at_ns };
+            for (fault, begun) in &self.planned {
+                let at = if *begun { fault.until_ns } else { fault.at_ns };
                 until = until.min(zero.plus_nanos(at));
             }
         }
@@ -231,33 +247,59 @@ impl<C: Contender> Running<C> {
                 self.node = Some(node);
                 self.release();
             }
-            Err(error) => self.end.broken = Some(format!("the node did not boot: {error}")),
+            Err(error) => {
+                self.end.broken.get_or_insert(format!("the node did not boot: {error}"));
+                self.thread.shared.stop.store(true, Ordering::Release);
+            }
         }
     }
 
     fn faults(&mut self) {
         let Some(zero) = self.thread.shared.zero() else { return };
         let now_ns = self.thread.clock.now().nanos_since(zero);
-        for index in 0..self.crashes.len() {
-            let (crash, begun) = self.crashes[index];
-            if !begun && now_ns >= crash.at_ns {
-                self.crashes[index].1 = true;
-                self.end.faults.push(crash.index);
-                self.crash(crash.how);
-            } else if begun && now_ns >= crash.until_ns && self.node.is_none() {
-                self.crashes.remove(index);
-                self.boot();
-                return;
+        let mut index = 0;
+        while index < self.planned.len() {
+            let (fault, begun) = self.planned[index];
+            if !begun && now_ns >= fault.at_ns {
+                self.planned[index].1 = true;
+                self.end.faults.push(fault.index);
+                match fault.kind {
+                    Strike::Crash(how) => self.crash(how, now_ns),
+                    Strike::Stall => self.disk.set_stalled(true),
+                    Strike::Full => self.disk.set_full(true),
+                }
+            }
+            if self.planned[index].1 && now_ns >= fault.until_ns {
+                self.planned.remove(index);
+                match fault.kind {
+                    Strike::Crash(_) => self.boot(),
+                    Strike::Stall => self.disk.set_stalled(false),
+                    Strike::Full => self.disk.set_full(false),
+                }
+            } else {
+                index += 1;
             }
         }
     }
 
     /// The node is dropped; its files stay. A power loss cannot be had on a
-    /// running machine, so here it is a process kill, and the report says so.
-    fn crash(&mut self, _how: CrashKind) {
+    /// running machine, so its files are cut back to what was synced, and the
+    /// report says so.
+    fn crash(&mut self, how: CrashKind, at_ns: u64) {
         self.node = None;
         self.effects.clear();
-        self.disk.forget_unwritten();
+        match self.disk.crash(how) {
+            Ok(lost_from) => self.end.crashes.push(NodeCrash {
+                at_ns,
+                how,
+                lost_from_ns: lost_from.map_or(u64::MAX, |ago| {
+                    at_ns.saturating_sub(u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX))
+                }),
+            }),
+            Err(error) => {
+                self.end.broken.get_or_insert(format!("the power loss failed: {error}"));
+            }
+        }
         let now = self.thread.clock.now();
         for conn in 0..self.owners.len() {
             if let Some(owner) = self.owners[conn].take() {

@@ -1,5 +1,6 @@
 //! The receivers' thread: clients that subscribe, and their applications.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,10 +14,10 @@ use lab_workloads::scenario::model::{FaultKind, Scenario};
 
 use super::clock::{Clock, CpuMeter};
 use super::host::{Host, Sink};
-use crate::modes::sim::engine::subscribe_op;
 use crate::trial::away::{AwayLog, Change};
 use crate::trial::cast::{TicketOf, follow_up_ticket, seat_ticket, ticket_of};
 use crate::trial::consumers::{Consumers, Due, FollowUp};
+use crate::trial::terms::{Terms, durable_name};
 
 /// The longest wait without looking at the stop flag.
 const NAP: Duration = Duration::from_millis(10);
@@ -27,6 +28,8 @@ pub(super) struct ReceivingThread<C: Contender> {
     pub(super) consumers: Consumers,
     pub(super) scenario: Arc<Scenario>,
     pub(super) interest: Arc<Interest>,
+    /// What the contender makes of each population's subscription.
+    pub(super) terms: Vec<Option<Terms>>,
 }
 
 /// What it leaves.
@@ -44,8 +47,8 @@ pub(super) struct ReceivingEnd<C: Contender> {
     pub faults: Vec<usize>,
     /// CPU seconds since zero.
     pub cpu_s: f64,
-    /// An operation that the contender does not have.
-    pub unsupported: Option<Unsupported>,
+    /// Populations with an operation that the contender turned out not to have.
+    pub unsupported: BTreeMap<usize, Unsupported>,
     /// Why the trial says nothing, if so.
     pub broken: Option<String>,
 }
@@ -54,6 +57,7 @@ pub(super) struct ReceivingEnd<C: Contender> {
 enum Timed {
     FollowUp(FollowUp),
     Fault { index: usize, begins: bool },
+    Join { population: usize },
 }
 
 /// What the clients' actions reach.
@@ -113,10 +117,13 @@ struct Running<C: Contender> {
     room: Room,
     scenario: Arc<Scenario>,
     interest: Arc<Interest>,
+    terms: Vec<Option<Terms>>,
     timed: EventQueue<Timed>,
     follow_ups: u64,
+    /// Populations that have not subscribed yet.
+    joins: u64,
     faults: Vec<usize>,
-    unsupported: Option<Unsupported>,
+    unsupported: BTreeMap<usize, Unsupported>,
 }
 
 impl<C: Contender> ReceivingThread<C> {
@@ -136,10 +143,12 @@ impl<C: Contender> ReceivingThread<C> {
             },
             scenario: self.scenario,
             interest: self.interest,
+            terms: self.terms,
             timed: EventQueue::new(),
             follow_ups: 0,
+            joins: 0,
             faults: Vec::new(),
-            unsupported: None,
+            unsupported: BTreeMap::new(),
         };
         running.run()
     }
@@ -148,8 +157,15 @@ impl<C: Contender> ReceivingThread<C> {
 impl<C: Contender> Running<C> {
     fn run(mut self) -> ReceivingEnd<C> {
         let clock = self.host.clock();
+        while !self.host.shared().declared.load(Ordering::Acquire) && !self.host.stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         for client in self.host.receivers() {
-            self.start(client);
+            let seat = self.room.seats_of_client[client as usize][0];
+            let population = self.population_of(seat);
+            if self.is_supported(population) && self.joins_ns(population) == 0 {
+                self.start(client);
+            }
         }
         self.host.flush();
         let mut cpu = CpuMeter::default();
@@ -167,11 +183,39 @@ impl<C: Contender> Running<C> {
         self.finish(cpu.used_s())
     }
 
-    /// The run's zero is known: faults get their moments.
+    fn population_of(&self, seat: u32) -> usize {
+        self.room.consumers.cast().seats[seat as usize].population.into()
+    }
+
+    fn joins_ns(&self, population: usize) -> u64 {
+        self.scenario.populations[population].subscription().map_or(0, |it| it.joins_ns)
+    }
+
+    fn is_supported(&self, population: usize) -> bool {
+        self.terms[population].as_ref().is_some_and(|terms| terms.unsupported.is_none())
+    }
+
+    /// The run's zero is known: faults and late members get their moments.
     fn begin(&mut self, zero: Time) {
         self.room.consumers.start_at(zero);
+        for population in 0..self.scenario.populations.len() {
+            let joins_ns = self.joins_ns(population);
+            if joins_ns > 0 && self.is_supported(population) {
+                self.joins += 1;
+                let first = self.room.consumers.cast().first_seat[population];
+                for seat in first..first + self.scenario.populations[population].count {
+                    self.room.gone(seat, zero);
+                }
+                self.timed.push(zero.plus_nanos(joins_ns).as_nanos(), Timed::Join { population });
+            }
+        }
         for (index, fault) in self.scenario.faults.iter().enumerate() {
-            if !matches!(fault.kind, FaultKind::BrokerCrash { .. }) {
+            let population = match fault.kind {
+                FaultKind::SubscriberRestart { population, .. }
+                | FaultKind::SlowSubscriber { population, .. } => Some(population),
+                FaultKind::BrokerCrash { .. } | FaultKind::DiskStall | FaultKind::DiskFull => None,
+            };
+            if population.is_some_and(|population| self.is_supported(population)) {
                 let at = zero.plus_nanos(fault.at_ns).as_nanos();
                 let until = zero.plus_nanos(fault.until_ns).as_nanos();
                 self.timed.push(at, Timed::Fault { index, begins: true });
@@ -209,6 +253,8 @@ impl<C: Contender> Running<C> {
         }
         shared.subscribed.store(self.room.subscribed, Ordering::Relaxed);
         shared.firsts.store(self.room.consumers.firsts, Ordering::Relaxed);
+        let unsettled = self.room.consumers.unsettled() + self.joins;
+        shared.unsettled.store(unsettled, Ordering::Relaxed);
         shared.receiving_busy.store(!self.timed.is_empty(), Ordering::Relaxed);
         if any {
             let p99_ns = self.room.consumers.meters.live_p99_ns();
@@ -231,6 +277,7 @@ impl<C: Contender> Running<C> {
             match self.timed.pop() {
                 Some((_, Timed::FollowUp(follow_up))) => self.follow_up(follow_up, now),
                 Some((_, Timed::Fault { index, begins })) => self.fault(index, begins, now),
+                Some((_, Timed::Join { population })) => self.join(population),
                 None => return,
             }
             self.plan_due();
@@ -246,11 +293,14 @@ impl<C: Contender> Running<C> {
                     self.host.resume(client, now, &mut self.room);
                 }
             }
-            FollowUp::Settle { seat, token, settle } => {
+            FollowUp::Settle { seat, incarnation, .. }
+            | FollowUp::Reply { seat, incarnation, .. }
+                if !self.room.consumers.is_current(seat, incarnation) => {}
+            FollowUp::Settle { seat, token, settle, .. } => {
                 let subscription = seat_ticket(seat);
                 self.submit(seat, now, &Op::Settle { subscription, token, settle });
             }
-            FollowUp::Reply { seat, to, payload } => {
+            FollowUp::Reply { seat, to, payload, .. } => {
                 self.submit(seat, now, &Op::Reply { to: &to, payload: &payload });
             }
         }
@@ -259,10 +309,11 @@ impl<C: Contender> Running<C> {
     fn submit(&mut self, seat: u32, now: Time, op: &Op<'_>) {
         let client = self.room.consumers.cast().seats[seat as usize].client;
         let ticket = follow_up_ticket(&mut self.follow_ups);
+        let population = self.population_of(seat);
         let unsupported = &mut self.unsupported;
         self.host.submit(client, |state, out| {
             if let Err(reason) = state.submit(now, ticket, op, out) {
-                unsupported.get_or_insert(reason);
+                unsupported.entry(population).or_insert(reason);
             }
         });
         self.host.settle(client, now, &mut self.room);
@@ -276,22 +327,36 @@ impl<C: Contender> Running<C> {
             .iter()
             .map(|seat| self.room.consumers.cast().seats[*seat as usize].clone())
             .collect();
-        let unsupported = &mut self.unsupported;
-        let mut refused = None;
+        let (terms, unsupported) = (&self.terms, &mut self.unsupported);
+        let mut refused = 0;
         self.host.start(client, &mut self.room, |fresh, now, out| {
             for (seat, place) in seats.iter().zip(&places) {
-                let population = &scenario.populations[place.population as usize];
-                let Some(subscription) = population.subscription() else { continue };
-                let filter = interest.filter(place.population as usize, place.member);
-                let op = subscribe_op(subscription, &filter, place.member, population.count);
+                let index = usize::from(place.population);
+                let population = &scenario.populations[index];
+                let (Some(subscription), Some(terms)) = (population.subscription(), &terms[index])
+                else {
+                    continue;
+                };
+                let filter = interest.filter(index, place.member);
+                let name = durable_name(population, place.member);
+                let (member, members) = (place.member, population.count);
+                let op = terms.subscribe(subscription, &filter, &name, member, members);
                 if let Err(reason) = fresh.submit(now, seat_ticket(*seat), &op, out) {
-                    refused = Some(format!("`{}` cannot subscribe: {reason}", population.name));
-                    unsupported.get_or_insert(reason);
+                    unsupported.entry(index).or_insert(reason);
+                    refused += 1;
                 }
             }
         });
-        if refused.is_some() {
-            self.room.broken = refused;
+        // What a client refuses on closer look is not waited for.
+        self.room.subscribed += refused;
+    }
+
+    /// The members of a population subscribe.
+    fn join(&mut self, population: usize) {
+        self.joins -= 1;
+        let (first, count) = self.room.consumers.cast().clients[population];
+        for client in first..first + count {
+            self.start(client);
         }
     }
 
@@ -323,7 +388,7 @@ impl<C: Contender> Running<C> {
                     self.room.consumers.pace(seat, factor, at_least);
                 }
             }
-            FaultKind::BrokerCrash { .. } => return,
+            FaultKind::BrokerCrash { .. } | FaultKind::DiskStall | FaultKind::DiskFull => return,
         }
         if begins {
             self.faults.push(index);

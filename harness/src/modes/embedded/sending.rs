@@ -1,12 +1,17 @@
 //! The senders' thread: the open-loop generator and the clients that publish.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use broker_contract::{Contender, Delivery, Outcome, Ticket, Time, Unsupported};
+use broker_contract::{
+    Client, ClientInput, Contender, Declaration, Delivery, Op, Outcome, Ticket, Time, Unsupported,
+};
+use lab_workloads::scenario::model::Scenario;
 
 use super::clock::{Clock, CpuMeter};
 use super::host::{Host, Sink};
-use crate::trial::cast::{TicketOf, ticket_of};
+use crate::trial::cast::{TicketOf, declaration_ticket, ticket_of};
 use crate::trial::sender::{Sender, SentHalf};
 
 /// Overdue operations submitted before they are handed over.
@@ -22,6 +27,7 @@ pub(super) struct SendingThread<C: Contender> {
     pub(super) host: Host<C>,
     pub(super) sender: Sender,
     pub(super) sending_ends_ns: u64,
+    pub(super) scenario: Arc<Scenario>,
 }
 
 /// What it leaves.
@@ -33,12 +39,40 @@ pub(super) struct SendingEnd<C: Contender> {
     pub half: SentHalf,
     /// CPU seconds since zero.
     pub cpu_s: f64,
-    /// An operation that the contender does not have.
-    pub unsupported: Option<Unsupported>,
+    /// Why logs were not declared, if so.
+    pub undeclared: Option<Unsupported>,
+    /// Why the trial says nothing, if so.
+    pub broken: Option<String>,
 }
 
 /// Outcomes go to the sender; publishers get no deliveries.
 struct Ends<'a>(&'a mut Sender);
+
+/// The operator waits for the ends of its declarations.
+#[derive(Debug, Default)]
+struct Declared {
+    /// Declarations that were answered.
+    answered: u32,
+    unsupported: Option<Unsupported>,
+    /// The log that could not be made, and why.
+    failed: Option<(u32, String)>,
+}
+
+impl Sink for Declared {
+    fn outcome(&mut self, ticket: Ticket, outcome: &Outcome, _now: Time) {
+        let TicketOf::Declaration(log) = ticket_of(ticket) else { return };
+        self.answered += 1;
+        if let Outcome::Failed(failure) | Outcome::Unknown(failure) = outcome {
+            self.failed.get_or_insert((log, failure.to_string()));
+        }
+    }
+
+    fn delivery(&mut self, _delivery: Delivery, _now: Time, _released: Time) {}
+
+    fn is_paused(&self, _client: u32) -> bool {
+        false
+    }
+}
 
 impl Sink for Ends<'_> {
     fn outcome(&mut self, ticket: Ticket, outcome: &Outcome, now: Time) {
@@ -58,6 +92,17 @@ impl<C: Contender> SendingThread<C> {
     /// Runs until the trial stops.
     pub fn run(mut self) -> SendingEnd<C> {
         let clock = self.host.clock();
+        let declared = self.declare(clock);
+        let broken = declared.failed.map(|(log, reason)| {
+            let logs = self.scenario.declarations();
+            let name = logs.get(log as usize).map_or("?", |log| log.name.as_str());
+            format!("the log `{name}` could not be made: {reason}")
+        });
+        if broken.is_some() {
+            self.host.shared().stop.store(true, Ordering::Release);
+        } else {
+            self.host.shared().declared.store(true, Ordering::Release);
+        }
         self.set_up();
         let mut cpu = CpuMeter::default();
         let zero = self.wait_for_zero(clock);
@@ -92,8 +137,49 @@ impl<C: Contender> SendingThread<C> {
         let cut =
             if clock.now() < ends { clock.now().nanos_since(zero) } else { self.sending_ends_ns };
         let half = self.sender.finish(cut);
-        let unsupported = half.tally.unsupported;
-        SendingEnd { host: self.host, half, cpu_s, unsupported }
+        SendingEnd { host: self.host, half, cpu_s, undeclared: declared.unsupported, broken }
+    }
+
+    /// Makes the scenario's logs, where the contender keeps any.
+    fn declare(&mut self, clock: Clock) -> Declared {
+        let mut declared = Declared::default();
+        let operator = self.host.operator();
+        let scenario = self.scenario.clone();
+        let partitions = scenario.contenders.get(C::NAME).map(|it| &it.partitions);
+        let (mut asked, mut unsupported) = (0, None);
+        self.host.start(operator, &mut declared, |fresh, now, out| {
+            for (index, log) in (0..).zip(scenario.declarations()) {
+                let filters: Vec<&str> = log.filters.iter().map(String::as_str).collect();
+                let own = partitions.and_then(|all| all.get(&log.name)).copied();
+                let op = Op::Declare(Declaration {
+                    name: &log.name,
+                    filters: &filters,
+                    partitions: own.or(log.partitions),
+                });
+                match fresh.submit(now, declaration_ticket(index), &op, out) {
+                    Ok(_) => asked += 1,
+                    Err(reason) => {
+                        unsupported.get_or_insert(reason);
+                    }
+                }
+            }
+        });
+        declared.unsupported = unsupported;
+        while declared.answered < asked && declared.failed.is_none() && !self.host.stopped() {
+            let mut batch = self.host.spare();
+            let inbox = self.host.inbox().clone();
+            inbox.wait(&mut batch, Duration::from_millis(2));
+            for item in batch.drain(..) {
+                self.host.take(item, clock.now(), &mut declared);
+            }
+            self.host.keep(batch);
+            self.host.tick(clock.now(), &mut declared);
+            self.host.flush();
+        }
+        let now = clock.now();
+        self.host.input(operator, now, now, ClientInput::Shutdown, &mut declared);
+        self.host.flush();
+        declared
     }
 
     /// Connects every client that only sends.
@@ -139,6 +225,7 @@ impl<C: Contender> SendingThread<C> {
             count += 1;
         }
         self.host.flush();
+        self.host.shared().expected.store(self.sender.expected(), Ordering::Relaxed);
         count == BURST
     }
 

@@ -2,16 +2,22 @@
 
 use std::time::Duration;
 
-use broker_contract::{Cause, ClientInput, Contender, CrashKind};
+use broker_contract::{Cause, ClientInput, Contender, CrashKind, Time};
 use lab_workloads::scenario::model::FaultKind;
 
 use super::engine::{Event, Sim};
+use crate::trial::NodeCrash;
 use crate::trial::away::Change;
 
 impl<C: Contender> Sim<C> {
     /// A fault begins or ends.
     pub(super) fn fault(&mut self, index: usize, begins: bool) {
         let scenario = self.scenario.clone();
+        if let FaultKind::SubscriberRestart { population, .. } = scenario.faults[index].kind
+            && !self.is_supported(population)
+        {
+            return;
+        }
         match &scenario.faults[index].kind {
             FaultKind::SubscriberRestart { population, first, members, graceful } => {
                 let clients = self.clients_of(*population, *first, *members);
@@ -41,6 +47,15 @@ impl<C: Contender> Sim<C> {
                 } else {
                     self.boot();
                 }
+                self.faults[index] = true;
+            }
+            FaultKind::DiskStall => {
+                let until = self.zero.plus_nanos(scenario.faults[index].until_ns);
+                self.stalled_until = if begins { until } else { Time::ZERO };
+                self.faults[index] = true;
+            }
+            FaultKind::DiskFull => {
+                self.disk.set_full(begins);
                 self.faults[index] = true;
             }
         }
@@ -116,7 +131,13 @@ impl<C: Contender> Sim<C> {
             let at = self.down_arrival(conn, self.now, 0);
             self.schedule(at, Event::ClientClosed { conn });
         }
-        let mut torn = self.seed.fork("disk").nth(self.boots).rng();
-        self.disk.crash(how, |unsynced| rand::RngExt::random_range(&mut torn, 0..=unsynced));
+        let mut chance = self.seed.fork("disk").nth(self.boots).rng();
+        let lost_from = self.disk.crash(how, &mut chance);
+        self.disk_free = self.now;
+        self.crashes.push(NodeCrash {
+            at_ns: self.now.nanos_since(self.zero),
+            how,
+            lost_from_ns: lost_from.map_or(u64::MAX, |at| at.nanos_since(self.zero)),
+        });
     }
 }

@@ -129,7 +129,7 @@ fn eight_of_eight_broken_deliveries_are_caught_and_a_sound_one_passes() {
 
     // The group was away, which excuses a broker that promised nothing.
     let mut loses = through(SOME, Attempt::Acked, rarely(100_000, Does::Loses));
-    loses.at_most_once = false;
+    loses.duty = Duty::Kept;
     loses.away = (0..4).map(|seat| Away { from_ns: 0, ..gone(seat) }).collect();
     let account = loses.account();
     catch("acknowledges and loses", account.deliveries.lost_unexplained, &account, 2);

@@ -20,7 +20,9 @@ struct Run {
     lagging: Vec<u32>,
     transit_ns: u64,
     seats: Vec<u32>,
-    at_most_once: bool,
+    duty: Duty,
+    joined_ns: Vec<u64>,
+    outages: Vec<Outage>,
     spacing_ns: u64,
     /// Of each scope: whether a group is emulated, its seat `n % seats` taking message `n`.
     emulated: Vec<bool>,
@@ -37,7 +39,9 @@ impl Run {
             lagging: Vec::new(),
             transit_ns: 0,
             seats: vec![1; scopes as usize],
-            at_most_once: true,
+            duty: Duty::Fleeting,
+            joined_ns: Vec::new(),
+            outages: Vec::new(),
             spacing_ns: 1,
             emulated: vec![false; scopes as usize],
         }
@@ -59,6 +63,7 @@ impl Run {
     }
 
     fn account(&self) -> Account {
+        let duties = vec![self.duty; self.sent.scopes() as usize];
         Reconcile {
             sent: &self.sent,
             seen: &self.seen,
@@ -68,7 +73,9 @@ impl Run {
             lagging: &self.lagging,
             transit_ns: self.transit_ns,
             seats: &self.seats,
-            at_most_once: self.at_most_once,
+            duties: &duties,
+            joined_ns: &self.joined_ns,
+            outages: &self.outages,
             replay: Streamed { run: self, last: 0 },
         }
         .run()

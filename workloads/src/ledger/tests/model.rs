@@ -41,7 +41,7 @@ struct History {
     away: Vec<Away>,
     lagging: Vec<u32>,
     transit_ns: u64,
-    at_most_once: bool,
+    duty: Duty,
     /// Adjacent deliveries that change places.
     swaps: BTreeSet<usize>,
     /// Whether further copies go through a log of another thread.
@@ -54,6 +54,8 @@ fn cause() -> impl Strategy<Value = Cause> {
         Cause::SubscriberAway,
         Cause::SlowConsumer,
         Cause::ConnectionDropped,
+        Cause::Retention,
+        Cause::MaxDeliver,
     ])
 }
 
@@ -110,12 +112,12 @@ fn history() -> impl Strategy<Value = History> {
             prop::collection::vec(away, 0..12),
             prop::collection::vec(0..scopes as u32, 0..2),
             0..4_u64,
-            any::<bool>(),
+            prop::sample::select(vec![Duty::Fleeting, Duty::Kept, Duty::Settled]),
             prop::collection::btree_set(0..100_usize, 0..4),
             any::<bool>(),
         )
             .prop_map(
-                |(messages, seats, away, lagging, transit_ns, at_most_once, swaps, two_threads)| {
+                |(messages, seats, away, lagging, transit_ns, duty, swaps, two_threads)| {
                     let (seats, emulated): (Vec<u32>, Vec<bool>) = seats.into_iter().unzip();
                     let mut history = History {
                         messages,
@@ -124,7 +126,7 @@ fn history() -> impl Strategy<Value = History> {
                         away,
                         lagging,
                         transit_ns,
-                        at_most_once,
+                        duty,
                         swaps,
                         two_threads,
                     };
@@ -150,7 +152,8 @@ impl History {
                     && at <= away.until_ns
             })
         };
-        let away = (self.at_most_once || !acked)
+        let duty = if acked { self.duty } else { Duty::Fleeting };
+        let away = duty == Duty::Fleeting
             && (from..=from + self.transit_ns).any(|at| {
                 if self.emulated[scope] {
                     gone(message.number % self.seats[scope], at)
@@ -158,16 +161,26 @@ impl History {
                     (0..self.seats[scope]).all(|seat| gone(seat, at))
                 }
             });
+        let ends_it = |cause: Cause| matches!(cause, Cause::Retention | Cause::MaxDeliver);
         let believed =
             |cause: Cause| away || !matches!(cause, Cause::NoSubscriber | Cause::SubscriberAway);
         // Its own drop first, then the last of those for all.
         let own = match fate {
-            Fate::DroppedHere(cause) if believed(cause) => Some(cause),
+            Fate::DroppedHere(cause)
+                if ends_it(cause) || (duty != Duty::Settled && believed(cause)) =>
+            {
+                Some(cause)
+            }
             _ => None,
         };
         let for_all = || {
             message.copies.iter().rev().find_map(|(expected, fate)| match fate {
-                Fate::DroppedForAll(cause) if *expected && believed(*cause) => Some(*cause),
+                Fate::DroppedForAll(cause)
+                    if *expected
+                        && (ends_it(*cause) || (duty == Duty::Fleeting && believed(*cause))) =>
+                {
+                    Some(*cause)
+                }
                 _ => None,
             })
         };
@@ -199,7 +212,7 @@ fn play(history: &History) -> (Run, Vec<Copy>) {
     run.away.clone_from(&history.away);
     run.lagging.clone_from(&history.lagging);
     run.transit_ns = history.transit_ns;
-    run.at_most_once = history.at_most_once;
+    run.duty = history.duty;
     let mut copies = Vec::new();
     let mut sequences = [0; 4];
     for message in &history.messages {
@@ -334,9 +347,15 @@ proptest! {
                             Some(cause) => {
                                 model.deliveries.lost_explained += 1;
                                 *model.causes.entry(cause).or_default() += 1;
+                                if message.how == Some(Attempt::Acked) && cause != "max_deliver" {
+                                    *model.acked_lost.entry(cause).or_default() += 1;
+                                }
                             }
                             None => {
                                 model.deliveries.lost_unexplained += 1;
+                                if message.how == Some(Attempt::Acked) {
+                                    *model.acked_lost.entry("unexplained").or_default() += 1;
+                                }
                                 model.unexplained_examples.push((message.number, scope as u32));
                             }
                         }

@@ -144,12 +144,65 @@ fn what_was_acknowledged_must_be_kept_for_subscribers_that_are_away() {
     run.away = vec![Away { scope: 0, seat: 0, from_ns: 0, until_ns: 20 }];
     run.drops = vec![Drop { number: 4, scope: Some(0), cause: Cause::NoSubscriber }];
     assert_eq!(fates(&run), (9, 1, 0, 0));
-    run.at_most_once = false;
+    run.duty = Duty::Kept;
     assert_eq!(fates(&run), (9, 0, 1, 0));
     let mut run = one_missing(Attempt::Sent);
-    run.at_most_once = false;
+    run.duty = Duty::Kept;
     run.away = vec![Away { scope: 0, seat: 0, from_ns: 0, until_ns: 20 }];
     assert_eq!(fates(&run), (9, 1, 0, 0), "not acknowledged, so not promised");
+}
+
+#[test]
+fn what_was_acknowledged_comes_again_until_it_is_settled() {
+    let dropped = |cause, scope| {
+        let mut run = one_missing(Attempt::Acked);
+        run.drops = vec![Drop { number: 4, scope, cause }];
+        run
+    };
+    for cause in [Cause::ConnectionDropped, Cause::BrokerCrash, Cause::ConsumerStopped] {
+        let mut run = dropped(cause, Some(0));
+        run.duty = Duty::Settled;
+        assert_eq!(fates(&run), (9, 0, 1, 0), "{cause:?} on the way does not end it");
+        run.duty = Duty::Kept;
+        assert_eq!(fates(&run), (9, 1, 0, 0), "a consumer that acknowledges nothing");
+        let mut run = dropped(cause, None);
+        run.duty = Duty::Kept;
+        assert_eq!(fates(&run), (9, 0, 1, 0), "an attempt before the one that was acknowledged");
+    }
+    for cause in [Cause::MaxDeliver, Cause::Retention] {
+        let mut run = dropped(cause, Some(0));
+        run.duty = Duty::Settled;
+        assert_eq!(fates(&run), (9, 1, 0, 0), "{cause:?} ends it for good");
+    }
+    let mut run = one_missing(Attempt::Sent);
+    run.duty = Duty::Settled;
+    run.drops = vec![Drop { number: 4, scope: None, cause: Cause::BrokerCrash }];
+    assert_eq!(fates(&run), (9, 1, 0, 0), "not acknowledged, so not promised");
+}
+
+#[test]
+fn a_crash_explains_only_what_was_not_safe_from_it() {
+    let mut run = one_missing(Attempt::Acked);
+    run.duty = Duty::Settled;
+    let cause = Cause::PowerLoss;
+    run.outages = vec![Outage { at_ns: 9, lost_from_ns: 5, cause }];
+    assert_eq!(fates(&run), (9, 0, 1, 0), "it was safe before");
+    run.transit_ns = 1;
+    assert_eq!(fates(&run), (9, 1, 0, 0), "it may have been stored at 5");
+    let account = run.account();
+    assert_eq!(account.acked_lost.into_iter().collect::<Vec<_>>(), [("power_loss", 1)]);
+    assert_eq!(account.oldest_lost_ns, Some(5));
+    run.outages = vec![Outage { at_ns: 3, lost_from_ns: 0, cause }];
+    assert_eq!(fates(&run), (9, 0, 1, 0), "it was sent afterwards");
+}
+
+#[test]
+fn a_late_subscription_is_owed_nothing_from_before() {
+    let mut run = one_missing(Attempt::Acked);
+    run.joined_ns = vec![5];
+    assert_eq!(fates(&run), (9, 0, 0, 0), "and what came although it was older counts");
+    run.joined_ns = vec![4];
+    assert_eq!(fates(&run), (9, 0, 1, 0));
 }
 
 #[test]

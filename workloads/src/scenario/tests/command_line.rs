@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::model::{Connections, PhaseKind, Scenario};
+use super::super::model::{Connections, PhaseKind, Role, Scenario};
 use super::{FULL, Options, SMALL, known, parse, with};
 
 fn fitted(text: &str, options: &Options<'_>) -> Scenario {
@@ -32,7 +32,7 @@ fn sets_address_tables_lists_and_new_keys_and_the_last_wins() {
             "populations.workers.filter=edge.*.*.*",
             "contenders.nats.max_connections=10",
             "objectives.0={subscription=\"workers\", order=0}",
-            "objectives.3={subscription=\"mirrors\", loss=0.5}",
+            "objectives.5={subscription=\"mirrors\", loss=0.5}",
         ],
     )
     .expect("sets");
@@ -41,7 +41,7 @@ fn sets_address_tables_lists_and_new_keys_and_the_last_wins() {
     assert_eq!(steady_ms(&scenario), 5_000);
     assert_eq!(scenario.links[1].round_trip, Duration::from_millis(3));
     assert_eq!(scenario.contenders["nats"].settings[0], ("max_connections".into(), "10".into()));
-    assert_eq!(scenario.objectives.len(), 4);
+    assert_eq!(scenario.objectives.len(), 6);
     assert!(scenario.non_defaults.contains(&"populations.devices.count = 1000".to_owned()));
 }
 
@@ -80,7 +80,21 @@ fn quick_is_shorter_at_the_same_rates() {
     let quick = fitted(FULL, &Options { quick: true, ..Options::default() });
     assert_eq!(steady_ms(&quick), 2_000);
     assert_eq!(quick.phases[0].end_ns, 500_000_000, "warm-up");
-    assert_eq!(quick.populations, full.populations);
+    let without_moments = |scenario: &Scenario| {
+        let mut populations = scenario.populations.clone();
+        for population in &mut populations {
+            if let Role::Subscriber(subscription) = &mut population.role {
+                subscription.joins_ns = 0;
+            }
+        }
+        populations
+    };
+    assert_eq!(without_moments(&quick), without_moments(&full));
+    let joins_ns = |scenario: &Scenario| {
+        scenario.populations[1].subscription().map(|subscription| subscription.joins_ns)
+    };
+    assert_eq!(joins_ns(&full), Some(full.sending_ends_ns() / 4));
+    assert_eq!(joins_ns(&quick), Some(quick.sending_ends_ns() / 4), "a fraction moves along");
     let rates = |scenario: &Scenario| -> Vec<(f64, f64)> {
         scenario.phases.iter().map(|phase| (phase.rate_from, phase.rate_to)).collect()
     };

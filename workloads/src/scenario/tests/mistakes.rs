@@ -118,6 +118,13 @@ fn wrong_faults_contenders_and_objectives() {
         case("a target of another kind", "p99_delivery = \"50ms\"", "p99_delivery = 0.5"),
         case("two metrics in one objective", "loss = 0.001", "loss = 0.001\norder = 0"),
         case("the same objective twice", "loss = 0.001", "p99_delivery = \"1s\""),
+        case("a replay of what is not replayed", "start = \"all\"", "start = \"new\""),
+        case("answers are not acknowledged", "throughput = 15", "acked_loss = 0"),
+        case("more waits than deliveries", "max_deliver = 5", "max_deliver = 2"),
+        case("a backoff that is no list", "[\"50ms\", \"500ms\"]", "\"50ms\""),
+        case("a member that joins too late", "joins = 0.25", "joins = \"1h\""),
+        case("a log without filters", "filters = [\"edge.>\"]", "filters = []"),
+        case("partitions of no log", "{ edge = 2, burst = 3 }", "{ edges = 2 }"),
         case("no metric", "loss = 0.001\n", ""),
     ]);
     insta::assert_snapshot!(page);

@@ -122,7 +122,12 @@ nak_rate = 0.02
 nak_delay = "10ms"
 durable = true
 max_in_flight = 100
+poison = 0.001
+ack_wait = "1s"
+max_deliver = 5
+backoff = ["50ms", "500ms"]
 start = "all"
+joins = 0.25
 inbox = 1000
 
 [populations.mirrors]
@@ -142,6 +147,20 @@ streams.questions = { channel = "ask.price", arrival = { kind = "poisson", rate_
 role = "responder"
 filter = "ask.*"
 reply_size = "256B"
+
+[logs.edge]
+filters = ["edge.>"]
+partitions = 4
+
+[[faults]]
+kind = "disk-stall"
+at = "2s"
+for = "1s"
+
+[[faults]]
+kind = "disk-full"
+at = "4s"
+for = "1s"
 
 [[faults]]
 kind = "broker-crash"
@@ -174,6 +193,7 @@ connections = { devices = 2 }
 linger = "5ms"
 acks = "all"
 connections = { devices = "per-member" }
+partitions = { edge = 2, burst = 3 }
 
 [[objectives]]
 subscription = "workers"
@@ -182,6 +202,14 @@ p99_delivery = "50ms"
 [[objectives]]
 subscription = "workers"
 loss = 0.001
+
+[[objectives]]
+subscription = "workers"
+acked_loss = 0
+
+[[objectives]]
+subscription = "workers"
+replay_complete = 1.0
 
 [[objectives]]
 subscription = "askers"

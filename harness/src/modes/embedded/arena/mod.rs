@@ -11,7 +11,7 @@
 //! of the node's thread, which answers a mark once it has carried out all that
 //! came before. Only timers are waited for by the clock, and only those that are
 //! due soon. There is no network, and no transport that fills: what a client has
-//! not read is pending at the node. A power loss is a crash of the process.
+//! not read is pending at the node. A power loss cuts files back to what was synced.
 //!
 //! **Where to start reading.** [`EmbeddedArena::settle`], then `node` for the
 //! other thread.

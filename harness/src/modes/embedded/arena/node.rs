@@ -156,9 +156,9 @@ impl<C: Contender> NodeThread<C> {
     }
 
     /// The node is dropped, and with it what it had not written. A running
-    /// machine cannot be made to lose its power, so every crash is that of a
-    /// process.
-    fn crash(&mut self, _kind: CrashKind) {
+    /// machine cannot be made to lose its power, so its files are cut back to what
+    /// was synced.
+    fn crash(&mut self, kind: CrashKind) {
         if self.node.is_none() {
             return;
         }
@@ -166,7 +166,9 @@ impl<C: Contender> NodeThread<C> {
         self.release();
         self.node = None;
         self.syncs = 0;
-        self.disk.forget_unwritten();
+        if let Err(error) = self.disk.crash(kind) {
+            self.fault(format!("the power loss failed: {error}"));
+        }
         for conn in std::mem::take(&mut self.open) {
             self.outbox.push(ToClients::Closed { conn, discard: false });
         }

@@ -174,6 +174,7 @@ impl<C: Contender> Sim<C> {
                     }
                     _ => {}
                 },
+                TicketOf::Declaration(log) => self.declared(log, &outcome),
                 TicketOf::FollowUp => {}
             },
             Action::Delivery(delivery) => {
@@ -187,7 +188,21 @@ impl<C: Contender> Sim<C> {
                     self.due = due;
                 }
             }
+            Action::Note(Note::Dropped { cause, message: Some(identity), .. }) => {
+                let (drops, copies) = (&mut self.drops, &mut self.copies_dropped);
+                note_drop(&self.cast, Some(client), identity.number, cause, drops, copies);
+            }
             Action::Note(note) => self.note(note),
+        }
+    }
+
+    /// A declaration was answered.
+    fn declared(&mut self, log: u32, outcome: &Outcome) {
+        self.undeclared = self.undeclared.saturating_sub(1);
+        if let Outcome::Failed(failure) | Outcome::Unknown(failure) = outcome {
+            let logs = self.scenario.declarations();
+            let name = logs.get(log as usize).map_or("?", |log| log.name.as_str());
+            self.broken = Some(format!("the log `{name}` could not be made: {failure}"));
         }
     }
 
@@ -255,12 +270,15 @@ impl<C: Contender> Sim<C> {
                     self.resume(self.cast.seats[seat as usize].client);
                 }
             }
-            FollowUp::Settle { seat, token, settle } => {
+            FollowUp::Settle { seat, incarnation, .. }
+            | FollowUp::Reply { seat, incarnation, .. }
+                if !self.consumers.is_current(seat, incarnation) => {}
+            FollowUp::Settle { seat, token, settle, .. } => {
                 let subscription = seat_ticket(seat);
                 let op = Op::Settle { subscription, token, settle };
                 self.submit_follow_up(seat, &op);
             }
-            FollowUp::Reply { seat, to, payload } => {
+            FollowUp::Reply { seat, to, payload, .. } => {
                 self.submit_follow_up(seat, &Op::Reply { to: &to, payload: &payload });
             }
         }
@@ -271,7 +289,8 @@ impl<C: Contender> Sim<C> {
         let ticket = follow_up_ticket(&mut self.follow_ups);
         let Some(state) = &mut self.slots[client as usize].client else { return };
         if let Err(unsupported) = state.submit(self.now, ticket, op, &mut self.actions) {
-            self.unsupported.get_or_insert(unsupported);
+            let population = self.cast.seats[seat as usize].population;
+            self.unsupported.entry(population.into()).or_insert(unsupported);
         }
         self.act(client, self.now, self.now);
     }

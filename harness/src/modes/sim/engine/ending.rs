@@ -43,6 +43,7 @@ impl<C: Contender> Sim<C> {
         self.resources.disk_bytes = self.disk.written() - self.written_before;
         self.copies_dropped.append(&mut self.consumers.drops);
         let cut_ns = if interrupted { ended_ns } else { self.scenario.sending_ends_ns() };
+        let handled = self.consumers.handled();
         let raw = RawTrial {
             sent: self.sender.finish(cut_ns),
             seen: self.consumers.seen,
@@ -64,7 +65,10 @@ impl<C: Contender> Sim<C> {
             trace_hash: Some(self.hash.finish()),
             sometimes: self.sometimes,
             wasted: self.wasted,
+            crashes: self.crashes,
+            handled,
             unsupported: self.unsupported,
+            undeclared: self.not_declared,
             broken: self.broken,
             interrupted,
         };

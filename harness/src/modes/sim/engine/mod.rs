@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use broker_contract::{
     Action, Actions, Boot, Broker, Client, ClientInput, ClientStart, CloseReason, Configured,
-    ConnId, Contender, Effect, Effects, FileId, Frame, GroupSeat, Identity, Input, LinkId, NodeId,
-    Note, Op, Origin, Outcome, Point, SeedStream, SyncToken, Time,
+    ConnId, Contender, CrashKind, Declaration, Effect, Effects, FileId, Frame, Identity, Input,
+    LinkId, NodeId, Note, Op, Origin, Outcome, Point, SeedStream, SyncToken, Time, Unsupported,
 };
 use lab_workloads::ledger::Drop;
 use lab_workloads::plan::{Interest, Planned};
 use lab_workloads::queue::EventQueue;
-use lab_workloads::scenario::model::{PhaseKind, Scenario, Subscription};
+use lab_workloads::scenario::model::{Fault, FaultKind, PhaseKind, Scenario};
 use rand_chacha::ChaCha8Rng;
 
 use super::costs::Costs;
@@ -31,10 +31,13 @@ use super::tracing::{Actor, Trace};
 use super::wire::{Conn, Path, TRANSPORT_BYTES};
 use crate::measure::sampled::Moments;
 use crate::trial::away::{AwayLog, Change};
-use crate::trial::cast::{Cast, TicketOf, follow_up_ticket, seat_ticket, ticket_of};
+use crate::trial::cast::{
+    Cast, Seat, TicketOf, declaration_ticket, follow_up_ticket, seat_ticket, ticket_of,
+};
 use crate::trial::consumers::{Consumers, Due, FollowUp};
 use crate::trial::sender::Sender;
-use crate::trial::{CopyDrop, RawTrial, Resources, Watch, drop_copies};
+use crate::trial::terms::{self, Terms, durable_name};
+use crate::trial::{CopyDrop, NodeCrash, RawTrial, Resources, Watch, drop_copies, note_drop};
 
 mod client;
 mod ending;
@@ -83,12 +86,20 @@ pub(super) enum Event<B: Broker> {
     Synced { boot: u64, token: SyncToken, file: FileId, len: u64 },
     /// A fault begins or ends.
     Fault { index: u32, begins: bool },
+    /// The members of a population subscribe, later than the others.
+    Join { population: u32 },
 }
 
 impl<B: Broker> Event<B> {
     /// Ticks and faults come by themselves; everything else is work under way.
     fn is_work(&self) -> bool {
-        !matches!(self, Event::NodeTick { .. } | Event::ClientTick { .. } | Event::Fault { .. })
+        !matches!(
+            self,
+            Event::NodeTick { .. }
+                | Event::ClientTick { .. }
+                | Event::Fault { .. }
+                | Event::Join { .. }
+        )
     }
 }
 
@@ -141,6 +152,18 @@ pub struct Sim<C: Contender> {
     due: Vec<Due>,
     follow_ups: u64,
     subscribed: u32,
+    /// What the contender makes of each population's subscription.
+    pub(super) terms: Vec<Option<Terms>>,
+    /// Declarations that are not answered yet.
+    undeclared: u32,
+    /// Populations that have not subscribed yet.
+    joins: u32,
+    /// Whether what was sent and is not under way may still come.
+    keeps: bool,
+    /// Until when no sync completes.
+    pub(super) stalled_until: Time,
+    pub(super) disk_free: Time,
+    pub(super) crashes: Vec<NodeCrash>,
     pub(super) away: AwayLog,
     pub(super) is_away: Vec<bool>,
     pub(super) drops: Vec<Drop>,
@@ -154,7 +177,8 @@ pub struct Sim<C: Contender> {
     pub(super) faults: Vec<bool>,
     sometimes: BTreeMap<&'static str, u64>,
     wasted: (u64, u64),
-    unsupported: Option<broker_contract::Unsupported>,
+    unsupported: BTreeMap<usize, Unsupported>,
+    not_declared: Option<Unsupported>,
     pub(super) broken: Option<String>,
     hash: TraceHash,
     pub(super) trace: Option<Trace>,
@@ -179,14 +203,19 @@ impl<C: Contender> Sim<C> {
         let awaits = configured.proof.copies > 0;
         let sender =
             Sender::new(scenario, seed.fork("workload"), interest.clone(), cast.clone(), awaits);
+        let terms = terms::terms::<C>(scenario);
         let consumers = Consumers::new(
             scenario.clone(),
             cast.clone(),
+            terms.clone(),
             seed.fork("consumers"),
             step,
             costs.receive(),
         );
-        let disk = SimDisk::default();
+        let loses_power = |fault: &Fault| {
+            matches!(fault.kind, FaultKind::BrokerCrash { how: CrashKind::PowerLoss })
+        };
+        let disk = SimDisk::new(scenario.faults.iter().any(loses_power));
         let slots = cast
             .client_population
             .iter()
@@ -229,6 +258,13 @@ impl<C: Contender> Sim<C> {
             due: Vec::new(),
             follow_ups: 0,
             subscribed: 0,
+            terms,
+            undeclared: 0,
+            joins: 0,
+            keeps: !C::profile().promises.at_most_once,
+            stalled_until: Time::ZERO,
+            disk_free: Time::ZERO,
+            crashes: Vec::new(),
             away: AwayLog::default(),
             drops: Vec::new(),
             copies_dropped: Vec::new(),
@@ -241,7 +277,8 @@ impl<C: Contender> Sim<C> {
             faults: vec![false; scenario.faults.len()],
             sometimes: BTreeMap::new(),
             wasted: (0, 0),
-            unsupported: None,
+            unsupported: BTreeMap::new(),
+            not_declared: None,
             broken: None,
             hash: TraceHash::new(),
             trace,
@@ -277,6 +314,7 @@ impl<C: Contender> Sim<C> {
         self.written_before = self.disk.written();
         self.transit_ns = 0;
         self.plan_faults();
+        self.plan_joins();
         let sending_ends = self.zero.plus_nanos(self.scenario.sending_ends_ns());
         let ends = self.zero.plus_nanos(self.scenario.ends_ns());
         let mut interrupted = false;
@@ -311,9 +349,15 @@ impl<C: Contender> Sim<C> {
         interrupted
     }
 
-    /// Whether nothing that was sent is still under way.
+    /// Whether nothing more can come: nothing is under way, and where messages are
+    /// kept, nobody waits for one of them.
     fn is_finished(&self) -> bool {
-        self.work == 0 && self.inspection.as_ref().is_none_or(|_| self.is_settled())
+        self.work == 0
+            && self.joins == 0
+            && (!self.keeps
+                || (self.consumers.unsettled() == 0
+                    && self.consumers.firsts >= self.sender.expected()))
+            && self.inspection.as_ref().is_none_or(|_| self.is_settled())
     }
 
     pub(super) fn boot(&mut self) {
@@ -333,35 +377,102 @@ impl<C: Contender> Sim<C> {
         }
     }
 
-    /// Connects everybody and waits until every subscription is in force.
+    /// Makes the logs, connects everybody and waits until every subscription is in
+    /// force.
     fn set_up(&mut self) {
-        for client in 0..self.slots.len() as u32 {
-            self.start_client(client);
-        }
+        self.declare();
         let limit = self.now + SETUP_LIMIT;
-        while self.broken.is_none() && self.work > 0 {
+        let mut wanted = 0;
+        for client in 0..self.cast.operator {
+            let population = self.cast.client_population[client as usize] as usize;
+            if self.joins_ns(population) == 0 && self.is_supported(population) {
+                self.start_client(client);
+                wanted += self.cast.seats_of_client[client as usize].len() as u32;
+            }
+        }
+        // What this contender's clients refuse on closer look is not waited for.
+        wanted -= self.refused_seats();
+        while self.broken.is_none() && (self.work > 0 || self.subscribed < wanted) {
+            if self.now > limit || self.queue.peek_at().is_none() {
+                break;
+            }
+            self.step();
+        }
+        if self.subscribed < wanted && self.broken.is_none() {
+            self.broken = Some(format!(
+                "{} of {wanted} subscriptions were in force after set-up",
+                self.subscribed
+            ));
+        }
+    }
+
+    /// Makes the scenario's logs, where the contender keeps any.
+    fn declare(&mut self) {
+        let operator = self.cast.operator;
+        let mut client = self.fresh_client();
+        let overrides = self.scenario.contenders.get(C::NAME);
+        for (index, log) in (0..).zip(self.scenario.declarations()) {
+            let filters: Vec<&str> = log.filters.iter().map(String::as_str).collect();
+            let partitions = overrides.and_then(|it| it.partitions.get(&log.name)).copied();
+            let op = Op::Declare(Declaration {
+                name: &log.name,
+                filters: &filters,
+                partitions: partitions.or(log.partitions),
+            });
+            match client.submit(self.now, declaration_ticket(index), &op, &mut self.actions) {
+                Ok(_) => self.undeclared += 1,
+                Err(unsupported) => {
+                    self.not_declared.get_or_insert(unsupported);
+                }
+            }
+        }
+        if self.undeclared == 0 {
+            return;
+        }
+        self.slots[operator as usize].client = Some(client);
+        self.act(operator, self.now, self.now);
+        let limit = self.now + SETUP_LIMIT;
+        while self.broken.is_none() && self.undeclared > 0 && self.queue.peek_at().is_some() {
             if self.now > limit {
                 break;
             }
             self.step();
         }
-        if self.subscribed < self.cast.seats.len() as u32 && self.broken.is_none() {
-            self.broken = Some(format!(
-                "{} of {} subscriptions were in force after set-up",
-                self.subscribed,
-                self.cast.seats.len()
-            ));
+        if self.undeclared > 0 && self.broken.is_none() {
+            let count = self.undeclared;
+            self.broken = Some(format!("{count} declarations of logs were not answered"));
         }
+        self.input(operator, self.now, ClientInput::Shutdown);
     }
 
-    /// Starts the client of a slot anew: it connects, and subscribes its seats.
-    pub(super) fn start_client(&mut self, client: u32) {
+    fn joins_ns(&self, population: usize) -> u64 {
+        self.scenario.populations[population].subscription().map_or(0, |it| it.joins_ns)
+    }
+
+    pub(super) fn is_supported(&self, population: usize) -> bool {
+        self.terms[population].as_ref().is_none_or(|terms| terms.unsupported.is_none())
+    }
+
+    /// Seats of populations whose subscription a client refused when it was asked.
+    fn refused_seats(&self) -> u32 {
+        let is_refused =
+            |seat: &&Seat| self.unsupported.contains_key(&usize::from(seat.population));
+        let is_early = |seat: &&Seat| self.joins_ns(usize::from(seat.population)) == 0;
+        self.cast.seats.iter().filter(is_refused).filter(is_early).count() as u32
+    }
+
+    fn fresh_client(&mut self) -> C::Client {
         let start = ClientStart {
             id: self.starts,
             seed: self.seed.fork("client").nth(u64::from(self.starts)),
         };
         self.starts += 1;
-        let mut fresh = C::Client::new(&self.configured.client, start);
+        C::Client::new(&self.configured.client, start)
+    }
+
+    /// Starts the client of a slot anew: it connects, and subscribes its seats.
+    pub(super) fn start_client(&mut self, client: u32) {
+        let mut fresh = self.fresh_client();
         let cast = self.cast.clone();
         let seats = &cast.seats_of_client[client as usize];
         if seats.is_empty() {
@@ -378,14 +489,27 @@ impl<C: Contender> Sim<C> {
 
     fn subscribe(&mut self, client: &mut C::Client, seat: u32) {
         let place = self.cast.seats[seat as usize].clone();
-        let population = &self.scenario.populations[place.population as usize];
-        let Some(subscription) = population.subscription() else { return };
-        let filter = self.interest.filter(place.population as usize, place.member);
-        let op = subscribe_op(subscription, &filter, place.member, population.count);
-        let ticket = seat_ticket(seat);
-        if let Err(unsupported) = client.submit(self.now, ticket, &op, &mut self.actions) {
-            self.broken = Some(format!("`{}` cannot subscribe: {unsupported}", population.name));
-            self.unsupported.get_or_insert(unsupported);
+        let index = usize::from(place.population);
+        let population = &self.scenario.populations[index];
+        let (Some(subscription), Some(terms)) = (population.subscription(), &self.terms[index])
+        else {
+            return;
+        };
+        let filter = self.interest.filter(index, place.member);
+        let name = durable_name(population, place.member);
+        let op = terms.subscribe(subscription, &filter, &name, place.member, population.count);
+        if let Err(unsupported) = client.submit(self.now, seat_ticket(seat), &op, &mut self.actions)
+        {
+            self.unsupported.entry(index).or_insert(unsupported);
+        }
+    }
+
+    /// The members of a population subscribe.
+    fn join(&mut self, population: usize) {
+        self.joins -= 1;
+        let (first, count) = self.cast.clients[population];
+        for client in first..first + count {
+            self.start_client(client);
         }
     }
 
@@ -486,11 +610,21 @@ impl<C: Contender> Sim<C> {
             Event::Synced { boot, .. } if boot != self.boots || self.node.is_none() => {
                 self.hash.add(11, now_ns, u64::MAX, boot);
             }
+            Event::Synced { boot, token, file, len } if self.now < self.stalled_until => {
+                // The device does nothing for a while, and this sync waits it out.
+                self.hash.add(14, now_ns, token.0, 0);
+                let at = self.stalled_until.plus_nanos(self.costs.sync_ns as u64);
+                self.schedule(at, Event::Synced { boot, token, file, len });
+            }
             Event::Synced { token, file, len, .. } => {
                 self.disk.complete_sync(file, len);
                 self.hash.add(11, now_ns, token.0, 0);
                 self.resources.syncs += 1;
                 self.node_input(Input::Synced { token, result: Ok(()) }, 0.0);
+            }
+            Event::Join { population } => {
+                self.hash.add(13, now_ns, u64::from(population), 0);
+                self.join(population as usize);
             }
             Event::Fault { index, begins } => {
                 self.hash.add(12, now_ns, u64::from(index), u64::from(begins));
@@ -504,6 +638,21 @@ impl<C: Contender> Sim<C> {
             self.work += 1;
         }
         self.queue.push(at.as_nanos(), event);
+    }
+
+    fn plan_joins(&mut self) {
+        for population in 0..self.scenario.populations.len() {
+            let joins_ns = self.joins_ns(population);
+            if joins_ns > 0 && self.is_supported(population) {
+                self.joins += 1;
+                let first = self.cast.first_seat[population];
+                for seat in first..first + self.scenario.populations[population].count {
+                    self.away.note(self.zero, seat, Change::Gone);
+                }
+                let at = self.zero.plus_nanos(joins_ns);
+                self.queue.push(at.as_nanos(), Event::Join { population: population as u32 });
+            }
+        }
     }
 
     fn plan_faults(&mut self) {
@@ -521,30 +670,6 @@ impl<C: Contender> Sim<C> {
 /// Bytes of a frame; one of more than 4 GiB does not exist in any protocol here.
 fn length(frame: &impl Frame) -> u32 {
     u32::try_from(frame.wire_len()).unwrap_or(u32::MAX)
-}
-
-/// The operation that subscribes a member.
-pub fn subscribe_op<'a>(
-    subscription: &'a Subscription,
-    filter: &'a str,
-    member: u32,
-    members: u32,
-) -> Op<'a> {
-    Op::Subscribe {
-        filter,
-        group: subscription.group.as_deref().map(|name| GroupSeat {
-            name,
-            seat: member,
-            seats: members,
-        }),
-        start: subscription.start,
-        flow: broker_contract::Flow {
-            ack: subscription.ack,
-            max_in_flight: subscription.max_in_flight,
-            durable: subscription.durable,
-            ..broker_contract::Flow::default()
-        },
-    }
 }
 
 /// Messages that a scenario is expected to send, from its rates; only to choose

@@ -74,6 +74,7 @@ impl<C: Contender> Sim<C> {
     pub(in crate::modes::sim) fn node_input(&mut self, input: Input<BrokerOf<C>>, cost_ns: f64) {
         let start = self.now.max(self.node_busy);
         let Some(node) = &mut self.node else { return };
+        self.disk.set_now(start);
         node.handle(start, input, &mut self.effects);
         self.release(start, cost_ns);
     }
@@ -146,9 +147,12 @@ impl<C: Contender> Sim<C> {
     }
 
     /// A sync proves what was appended before it was asked for, to the boot that
-    /// asked.
+    /// asked. A device does one after the other.
     pub(super) fn sync(&mut self, at: Time, file: FileId, token: SyncToken) {
-        let done = at.plus_nanos(self.costs.sync_ns as u64);
+        let begins = at.max(self.disk_free).max(self.stalled_until);
+        let done = begins.plus_nanos(self.costs.sync_ns as u64);
+        self.disk_free = done;
+        self.disk.sync_asked();
         let len = self.effects.disk().len(file).unwrap_or(0);
         self.schedule(done, Event::Synced { boot: self.boots, token, file, len });
     }
@@ -255,16 +259,9 @@ impl<C: Contender> Sim<C> {
         match note {
             Note::Dropped { cause, conn, message } => {
                 let Some(identity) = message else { return };
-                match conn {
-                    None => {
-                        self.drops.push(Drop { number: identity.number, scope: None, cause });
-                    }
-                    Some(conn) => {
-                        let client = self.conns[conn.0 as usize].client;
-                        let (drops, copies) = (&mut self.drops, &mut self.copies_dropped);
-                        drop_copies(&self.cast, client, identity.number, cause, drops, copies);
-                    }
-                }
+                let client = conn.map(|conn| self.conns[conn.0 as usize].client);
+                let (drops, copies) = (&mut self.drops, &mut self.copies_dropped);
+                note_drop(&self.cast, client, identity.number, cause, drops, copies);
             }
             other => self.note(other),
         }
@@ -272,9 +269,6 @@ impl<C: Contender> Sim<C> {
 
     pub(super) fn note(&mut self, note: Note) {
         match note {
-            Note::Dropped { cause, message: Some(identity), .. } => {
-                self.drops.push(Drop { number: identity.number, scope: None, cause });
-            }
             Note::Passed { point, number } => {
                 let at_ns = self.now.nanos_since(self.zero);
                 match point {
