@@ -111,6 +111,8 @@ pub(super) struct Slot<C: Client> {
     pub busy_until: Time,
     pub wake: Time,
     pub links: Links,
+    /// Whether it was told to go: what still comes proves no subscription.
+    pub leaving: bool,
 }
 
 /// The simulation of one trial.
@@ -166,6 +168,8 @@ pub struct Sim<C: Contender> {
     pub(super) crashes: Vec<NodeCrash>,
     pub(super) away: AwayLog,
     pub(super) is_away: Vec<bool>,
+    /// When each seat last went away; what was let go before proves nothing since.
+    pub(super) gone_at: Vec<Time>,
     pub(super) drops: Vec<Drop>,
     pub(super) copies_dropped: Vec<CopyDrop>,
     sent_at: Moments,
@@ -225,6 +229,7 @@ impl<C: Contender> Sim<C> {
                 busy_until: Time::ZERO,
                 wake: Time::MAX,
                 links: Links::default(),
+                leaving: false,
             })
             .collect();
         Sim {
@@ -254,6 +259,7 @@ impl<C: Contender> Sim<C> {
             action_scratch: Vec::new(),
             sender,
             is_away: vec![true; cast.seats.len()],
+            gone_at: vec![Time::ZERO; cast.seats.len()],
             consumers,
             due: Vec::new(),
             follow_ups: 0,
@@ -445,7 +451,7 @@ impl<C: Contender> Sim<C> {
         self.input(operator, self.now, ClientInput::Shutdown);
     }
 
-    fn joins_ns(&self, population: usize) -> u64 {
+    pub(super) fn joins_ns(&self, population: usize) -> u64 {
         self.scenario.populations[population].subscription().map_or(0, |it| it.joins_ns)
     }
 
