@@ -75,6 +75,10 @@ impl<C: Contender> Sim<C> {
     /// The process of a client is killed: its sockets close, and what it held is gone.
     fn kill(&mut self, client: u32) {
         self.seats_stop(client);
+        // The node may learn of it only when somebody else sits there already.
+        for index in 0..self.cast.seats_of_client[client as usize].len() {
+            self.left(self.cast.seats_of_client[client as usize][index], self.now);
+        }
         let conns: Vec<u32> = self.slots[client as usize].links.conns().collect();
         for conn in conns {
             self.hang_up(conn);

@@ -261,7 +261,7 @@ impl<C: Contender> Sim<C> {
     pub(super) fn back(&mut self, seat: u32, released: Time) {
         let client = self.cast.seats[seat as usize].client;
         if self.is_away[seat as usize]
-            && released >= self.gone_at[seat as usize]
+            && released > self.gone_at[seat as usize]
             && !self.slots[client as usize].leaving
         {
             self.is_away[seat as usize] = false;
