@@ -313,6 +313,7 @@ pub fn costs(trials: &[Trial]) -> BTreeMap<String, Vec<Cost>> {
             row("node, per frame out", costs.frame_out_ns),
             row("node, per byte out", costs.byte_out_ns),
             row("client, per frame sent", costs.client_send_ns),
+            row("client, per message in a frame", costs.client_record_ns),
             row("client, per delivery", costs.client_receive_ns),
             row("disk, per gathered write", costs.append_ns),
             row("disk, per sync", costs.sync_ns),

@@ -18,6 +18,9 @@ pub struct Costs {
     pub byte_out_ns: f64,
     /// A client submits an operation and sends its frame.
     pub client_send_ns: f64,
+    /// Each message in that frame, for clients that put many into one.
+    #[serde(default)]
+    pub client_record_ns: f64,
     /// A client receives a delivery and hands it to the application.
     pub client_receive_ns: f64,
     /// A disk write of one gathered batch, page cache.
@@ -57,6 +60,11 @@ impl Costs {
     /// The node's time for sending a frame of `bytes`.
     pub fn send(&self, bytes: u32) -> f64 {
         self.frame_out_ns + self.byte_out_ns * f64::from(bytes)
+    }
+
+    /// The client's time for sending a frame with `messages` in it.
+    pub fn client_send(&self, messages: u32) -> f64 {
+        self.client_send_ns + self.client_record_ns * f64::from(messages)
     }
 
     /// The client's time for a delivery.
