@@ -202,7 +202,7 @@ impl<C: Contender> Closed<C> {
 
     /// Takes everything that is under way one step further; whether there was any.
     fn round(&mut self) -> bool {
-        self.now = self.now + ROUND;
+        self.now += ROUND;
         let mut busy = false;
         while let Some(conn) = self.opened.pop_front() {
             busy = true;
