@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{check, completions, later, list, matrix, new, report, run, trace};
+use crate::cmd::{check, completions, later, list, matrix, new, report, run, soak, trace};
 use crate::exit::{CliError, Exit};
 use crate::term;
 
@@ -15,8 +15,10 @@ Examples:
   lab run mine.toml --mode sim      run your own, in virtual time only
   lab check mine.toml               what a scenario means, in words
   lab matrix                        what each contender has, and promises
+  lab soak --seeds 200              random scenarios and faults, in search of
+                                    broken promises
 
-Not there yet: capacity, compare, bench, soak, serve.
+Not there yet: capacity, compare, bench, serve.
 
 Exit codes: 0 done; 1 internal or output error; 2 usage or scenario error;
 3 no contender meets all objectives; 4 a trial is invalid or an objective
@@ -48,6 +50,8 @@ enum Verb {
     Report(report::ReportCli),
     /// Follow one message through the contenders in virtual time
     Trace(trace::TraceCli),
+    /// Search random scenarios with random faults for broken promises
+    Soak(soak::SoakCli),
     /// Print completions for a shell
     Completions(completions::CompletionsCli),
     #[command(hide = true, disable_help_flag = true)]
@@ -56,8 +60,6 @@ enum Verb {
     Compare(later::LaterCli),
     #[command(hide = true, disable_help_flag = true)]
     Bench(later::LaterCli),
-    #[command(hide = true, disable_help_flag = true)]
-    Soak(later::LaterCli),
     #[command(hide = true, disable_help_flag = true)]
     Serve(later::LaterCli),
 }
@@ -94,7 +96,7 @@ fn dispatch(verb: Verb) -> Result<Exit, CliError> {
         Verb::Capacity(_) => later::refuse("capacity"),
         Verb::Compare(_) => later::refuse("compare"),
         Verb::Bench(_) => later::refuse("bench"),
-        Verb::Soak(_) => later::refuse("soak"),
+        Verb::Soak(args) => soak::run(&args),
         Verb::Serve(_) => later::refuse("serve"),
     }
 }

@@ -4,6 +4,7 @@
 //! each verb, [`contenders`] is the static table of who competes, [`session`]
 //! carries out a run: [`modes`] drive nodes and clients, [`trial`] holds what
 //! every mode shares, [`measure`] turns events into figures and a verdict.
+//! [`soak`] searches random scenarios for broken promises.
 //!
 //! **What it never does.** It implements no broker and judges no figure by
 //! itself: cores are in `brokers/`, the books in `workloads/`, pages in `reports/`.
@@ -18,5 +19,6 @@ pub mod measure;
 pub mod modes;
 pub mod scenario_file;
 pub mod session;
+pub mod soak;
 pub mod term;
 pub mod trial;

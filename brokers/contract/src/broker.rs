@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{DiskError, Effects, SeedStream, Time};
+use crate::{Disk, DiskError, Effects, SeedStream, Time};
 
 /// A connection at a node. The driver numbers connections densely from 0 and
 /// may use a number again once the connection is closed on both sides, so a node
@@ -178,4 +178,16 @@ pub trait Broker: Sized + Send + fmt::Debug + 'static {
     /// Heap bytes that it holds, estimated from the capacities of its own
     /// structures (messages in flight belong to the driver).
     fn memory_bytes(&self) -> u64;
+
+    /// Whether what it holds in memory agrees with itself and with what its disk
+    /// holds. A search asks now and then, between two inputs; nothing depends on
+    /// the answer, so it may take its time. A node that keeps nothing has nothing
+    /// to say.
+    ///
+    /// # Errors
+    /// What is wrong, and where, in one line.
+    fn check_invariants(&self, disk: &mut dyn Disk) -> Result<(), String> {
+        let _ = disk;
+        Ok(())
+    }
 }

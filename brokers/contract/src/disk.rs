@@ -78,7 +78,7 @@ pub trait Disk: Send + Any {
 }
 
 /// A disk in memory that remembers what was synced.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MemoryDisk {
     names: BTreeMap<String, FileId>,
     files: BTreeMap<FileId, MemoryFile>,
@@ -87,7 +87,7 @@ pub struct MemoryDisk {
     used: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct MemoryFile {
     name: String,
     bytes: Vec<u8>,

@@ -16,4 +16,5 @@ pub mod matrix;
 pub mod new;
 pub mod report;
 pub mod run;
+pub mod soak;
 pub mod trace;

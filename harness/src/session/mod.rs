@@ -80,7 +80,7 @@ fn exit_of(code: u8) -> Exit {
 
 /// The first Ctrl-C ends the run early and keeps what there is; the second ends
 /// the program.
-fn on_interrupt(interrupt: &Arc<AtomicBool>) {
+pub fn on_interrupt(interrupt: &Arc<AtomicBool>) {
     let flag = interrupt.clone();
     // A handler that cannot be set leaves the system's own: the run just ends.
     let _ = ctrlc::set_handler(move || {

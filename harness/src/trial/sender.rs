@@ -304,6 +304,12 @@ impl Sender {
         }
     }
 
+    /// Operations that have been submitted and have not ended, of those whose end
+    /// is worth waiting for.
+    pub fn open(&self) -> usize {
+        self.awaited.len()
+    }
+
     /// Copies that must arrive, of all that was submitted so far.
     pub fn expected(&self) -> u64 {
         self.owed

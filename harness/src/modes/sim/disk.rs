@@ -123,6 +123,11 @@ impl SimDisk {
         self.state().complete_sync(file, len);
     }
 
+    /// A copy of what it holds, with what of it is synced.
+    pub fn copy(&self) -> MemoryDisk {
+        self.state().disk.clone()
+    }
+
     /// Bytes appended so far.
     pub fn written(&self) -> u64 {
         self.state().written

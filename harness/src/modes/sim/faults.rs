@@ -7,15 +7,16 @@ use lab_workloads::scenario::model::FaultKind;
 
 use super::engine::{Event, Sim};
 use crate::trial::NodeCrash;
-use crate::trial::away::Change;
 
 impl<C: Contender> Sim<C> {
     /// A fault begins or ends.
     pub(super) fn fault(&mut self, index: usize, begins: bool) {
         let scenario = self.scenario.clone();
         if let FaultKind::SubscriberRestart { population, .. } = scenario.faults[index].kind
-            && !self.is_supported(population)
+            && (!self.is_supported(population)
+                || scenario.faults[index].at_ns < self.joins_ns(population))
         {
+            // There is nobody yet who could stop.
             return;
         }
         match &scenario.faults[index].kind {
@@ -74,6 +75,10 @@ impl<C: Contender> Sim<C> {
     /// The process of a client is killed: its sockets close, and what it held is gone.
     fn kill(&mut self, client: u32) {
         self.seats_stop(client);
+        // The node may learn of it only when somebody else sits there already.
+        for index in 0..self.cast.seats_of_client[client as usize].len() {
+            self.left(self.cast.seats_of_client[client as usize][index], self.now);
+        }
         let conns: Vec<u32> = self.slots[client as usize].links.conns().collect();
         for conn in conns {
             self.hang_up(conn);
@@ -86,9 +91,9 @@ impl<C: Contender> Sim<C> {
     fn say_goodbye(&mut self, client: u32) {
         for index in 0..self.cast.seats_of_client[client as usize].len() {
             let seat = self.cast.seats_of_client[client as usize][index];
-            self.away.note(self.now, seat, Change::Gone);
-            self.is_away[seat as usize] = true;
+            self.left(seat, self.now);
         }
+        self.slots[client as usize].leaving = true;
         self.input(client, self.now, ClientInput::Shutdown);
     }
 
@@ -105,6 +110,7 @@ impl<C: Contender> Sim<C> {
             self.kill(client);
         }
         self.slots[client as usize].incarnation += 1;
+        self.slots[client as usize].leaving = false;
         self.slots[client as usize].links.clear();
         self.start_client(client);
     }
@@ -112,6 +118,7 @@ impl<C: Contender> Sim<C> {
     /// The node's process ends. What it held in memory is gone; what the
     /// transport had taken still arrives; its disk keeps what `how` leaves.
     fn crash(&mut self, how: CrashKind) {
+        self.inspect("before a crash");
         self.node = None;
         self.effects.clear();
         for conn in 0..self.conns.len() as u32 {

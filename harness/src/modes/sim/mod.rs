@@ -40,6 +40,18 @@ pub fn run<C: Contender>(
     engine::Sim::<C>::new(scenario, configured, costs, seed, None).run(watch).0
 }
 
+/// Runs `scenario` once in virtual time, as [`run`] does, and asks the node about
+/// its invariants at its boots and crashes and at the end. The run does not end
+/// early while anything is missing.
+pub fn run_inspected<C: Contender>(
+    scenario: &Arc<Scenario>,
+    configured: &Configured<C>,
+    costs: &costs::Costs,
+    seed: SeedStream,
+) -> engine::Inspected {
+    engine::Sim::<C>::new(scenario, configured, costs, seed, None).run_inspected()
+}
+
 /// Runs `scenario` once in virtual time and follows the message `number`.
 pub fn run_traced<C: Contender>(
     scenario: &Arc<Scenario>,

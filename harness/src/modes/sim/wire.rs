@@ -68,6 +68,8 @@ pub struct Conn<B: Broker> {
     pub node_open: bool,
     /// Whether the client has it open.
     pub client_open: bool,
+    /// Whether its end has arrived behind frames that the client has not read.
+    pub ends_unread: bool,
     /// Last arrival at the node.
     pub up_last: Time,
     /// Last arrival at the client.
@@ -101,6 +103,7 @@ impl<B: Broker> Conn<B> {
             path,
             node_open: false,
             client_open: true,
+            ends_unread: false,
             up_last: Time::ZERO,
             down_last: Time::ZERO,
             up_free: Time::ZERO,

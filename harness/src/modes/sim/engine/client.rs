@@ -8,6 +8,11 @@ impl<C: Contender> Sim<C> {
         if !state.client_open {
             return;
         }
+        if state.queues.as_ref().is_some_and(|queues| !queues.unread.is_empty()) {
+            // The end comes after what arrived before it.
+            state.ends_unread = true;
+            return;
+        }
         state.client_open = false;
         let (client, link) = (state.client, state.link);
         self.slots[client as usize].links.forget(conn);
@@ -87,6 +92,11 @@ impl<C: Contender> Sim<C> {
                 };
                 self.read(conn, released, bytes, frame);
             }
+            let state = &self.conns[conn as usize];
+            let is_read = state.queues.as_ref().is_none_or(|queues| queues.unread.is_empty());
+            if state.ends_unread && is_read {
+                self.close_at_client(conn);
+            }
         }
     }
 
@@ -165,8 +175,11 @@ impl<C: Contender> Sim<C> {
                 TicketOf::Seat(seat) => match outcome {
                     Outcome::Done => {
                         self.subscribed += 1;
-                        self.back(seat);
+                        self.back(seat, released);
                     }
+                    // Who leaves before the answer comes does not need it.
+                    Outcome::Failed(_) | Outcome::Unknown(_)
+                        if self.slots[client as usize].leaving => {}
                     Outcome::Failed(failure) | Outcome::Unknown(failure) => {
                         let population = self.cast.seats[seat as usize].population as usize;
                         let name = &self.scenario.populations[population].name;
@@ -179,7 +192,7 @@ impl<C: Contender> Sim<C> {
             },
             Action::Delivery(delivery) => {
                 if let TicketOf::Seat(seat) = ticket_of(delivery.subscription) {
-                    self.back(seat);
+                    self.back(seat, released);
                     self.trace_delivery(seat, &delivery);
                     self.client_cpu_ns += self.costs.client_receive_ns;
                     let mut due = std::mem::take(&mut self.due);

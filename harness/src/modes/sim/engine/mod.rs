@@ -42,9 +42,12 @@ use crate::trial::{CopyDrop, NodeCrash, RawTrial, Resources, Watch, drop_copies,
 mod client;
 mod ending;
 mod follow;
+mod inspect;
 mod node;
 
 use follow::client_actor;
+pub use inspect::Inspected;
+use inspect::Inspection;
 
 /// The broker of a contender.
 pub type BrokerOf<C> = <<C as Contender>::Client as Client>::Broker;
@@ -108,6 +111,8 @@ pub(super) struct Slot<C: Client> {
     pub busy_until: Time,
     pub wake: Time,
     pub links: Links,
+    /// Whether it was told to go: what still comes proves no subscription.
+    pub leaving: bool,
 }
 
 /// The simulation of one trial.
@@ -163,6 +168,8 @@ pub struct Sim<C: Contender> {
     pub(super) crashes: Vec<NodeCrash>,
     pub(super) away: AwayLog,
     pub(super) is_away: Vec<bool>,
+    /// When each seat last went away; what was let go before proves nothing since.
+    pub(super) gone_at: Vec<Time>,
     pub(super) drops: Vec<Drop>,
     pub(super) copies_dropped: Vec<CopyDrop>,
     sent_at: Moments,
@@ -179,6 +186,8 @@ pub struct Sim<C: Contender> {
     pub(super) broken: Option<String>,
     hash: TraceHash,
     pub(super) trace: Option<Trace>,
+    /// What a search asks of the run besides; `None` outside of one.
+    pub(super) inspection: Option<Box<Inspection>>,
 }
 
 impl<C: Contender> Sim<C> {
@@ -220,6 +229,7 @@ impl<C: Contender> Sim<C> {
                 busy_until: Time::ZERO,
                 wake: Time::MAX,
                 links: Links::default(),
+                leaving: false,
             })
             .collect();
         Sim {
@@ -249,6 +259,7 @@ impl<C: Contender> Sim<C> {
             action_scratch: Vec::new(),
             sender,
             is_away: vec![true; cast.seats.len()],
+            gone_at: vec![Time::ZERO; cast.seats.len()],
             consumers,
             due: Vec::new(),
             follow_ups: 0,
@@ -277,6 +288,7 @@ impl<C: Contender> Sim<C> {
             broken: None,
             hash: TraceHash::new(),
             trace,
+            inspection: None,
             scenario: scenario.clone(),
             cast,
             interest,
@@ -288,6 +300,12 @@ impl<C: Contender> Sim<C> {
 
     /// Runs the trial to its end.
     pub fn run(mut self, watch: &Watch) -> (RawTrial, Option<Trace>) {
+        let interrupted = self.play(watch);
+        self.finish(interrupted)
+    }
+
+    /// Runs everything; returns whether it was interrupted.
+    fn play(&mut self, watch: &Watch) -> bool {
         self.boot();
         self.set_up();
         self.zero = self.now;
@@ -334,7 +352,7 @@ impl<C: Contender> Sim<C> {
                 (_, None) => break,
             }
         }
-        self.finish(interrupted)
+        interrupted
     }
 
     /// Whether nothing more can come: nothing is under way, and where messages are
@@ -345,6 +363,7 @@ impl<C: Contender> Sim<C> {
             && (!self.keeps
                 || (self.consumers.unsettled() == 0
                     && self.consumers.firsts >= self.sender.expected()))
+            && self.inspection.as_ref().is_none_or(|_| self.is_settled())
     }
 
     pub(super) fn boot(&mut self) {
@@ -358,6 +377,7 @@ impl<C: Contender> Sim<C> {
             Ok(node) => {
                 self.node = Some(node);
                 self.release(self.now, 0.0);
+                self.inspect("after a boot");
             }
             Err(error) => self.broken = Some(format!("the node did not boot: {error}")),
         }
@@ -431,7 +451,7 @@ impl<C: Contender> Sim<C> {
         self.input(operator, self.now, ClientInput::Shutdown);
     }
 
-    fn joins_ns(&self, population: usize) -> u64 {
+    pub(super) fn joins_ns(&self, population: usize) -> u64 {
         self.scenario.populations[population].subscription().map_or(0, |it| it.joins_ns)
     }
 

@@ -243,13 +243,27 @@ impl<C: Contender> Sim<C> {
         let client = state.client as usize;
         for index in 0..self.cast.seats_of_client[client].len() {
             let seat = self.cast.seats_of_client[client][index];
-            self.is_away[seat as usize] = true;
-            self.away.note(at, seat, Change::Gone);
+            self.left(seat, at);
         }
     }
 
-    pub(super) fn back(&mut self, seat: u32) {
-        if self.is_away[seat as usize] {
+    /// The subscription of `seat` is no longer in force.
+    pub(in crate::modes::sim) fn left(&mut self, seat: u32, at: Time) {
+        self.is_away[seat as usize] = true;
+        self.gone_at[seat as usize] = at;
+        self.away.note(at, seat, Change::Gone);
+    }
+
+    /// The subscription of `seat` was confirmed, or delivered something, at a
+    /// moment when the node let `released` go. What was on its way when the
+    /// subscription ended proves nothing, and neither does what comes to a client
+    /// that is leaving.
+    pub(super) fn back(&mut self, seat: u32, released: Time) {
+        let client = self.cast.seats[seat as usize].client;
+        if self.is_away[seat as usize]
+            && released > self.gone_at[seat as usize]
+            && !self.slots[client as usize].leaving
+        {
             self.is_away[seat as usize] = false;
             self.away.note(self.now, seat, Change::Back);
         }
