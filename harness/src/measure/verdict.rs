@@ -342,9 +342,17 @@ fn text(
                 continue;
             }
             seen.push((&o.subscription, &o.metric));
+            if o.outcome == Outcome::Unsupported {
+                let reason = o.reason.as_deref().unwrap_or("it does not have it");
+                out.push_str(&format!(
+                    " {label} has nothing to judge {} at `{}` by: {reason}.",
+                    o.metric.replace('_', " "),
+                    o.subscription,
+                ));
+                continue;
+            }
             let verb = match o.outcome {
                 Outcome::Missed => "misses",
-                Outcome::Unsupported => "does not support",
                 _ => "leaves undecided",
             };
             let figure = o.actual.map_or_else(String::new, |actual| {

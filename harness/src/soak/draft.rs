@@ -317,7 +317,11 @@ impl Draft {
             Rhythm::Bursty(burst) => {
                 let rate = messages as f64 * 1e6 / send_us as f64 / f64::from(burst.max(1));
                 let kind = format!("kind = \"bursty\", bursts_per_s = {rate:.3}");
-                writeln!(out, "arrival = {{ {kind}, burst = {}, spacing = \"0s\" }}", burst.max(1))?;
+                writeln!(
+                    out,
+                    "arrival = {{ {kind}, burst = {}, spacing = \"0s\" }}",
+                    burst.max(1)
+                )?;
             }
         }
         match sender.size {

@@ -203,8 +203,7 @@ fn strikes(rng: &mut ChaCha8Rng, sending_ms: u64, receivers: &[Receiver]) -> Vec
         return strikes;
     }
     let (restarts, slows, crashes) = (one_in(rng, 2), one_in(rng, 3), one_in(rng, 2));
-    for (kind, chosen) in
-        [(StrikeKind::Stall, one_in(rng, 4)), (StrikeKind::Full, one_in(rng, 6))]
+    for (kind, chosen) in [(StrikeKind::Stall, one_in(rng, 4)), (StrikeKind::Full, one_in(rng, 6))]
     {
         if chosen {
             let (at_ms, for_ms) = moment(rng, 0, sending_ms);

@@ -113,11 +113,15 @@ pub fn judge(
             add(Kind::Duplicate, format!("`{name}`: {} unmarked duplicates", ledger.duplicates));
         }
         if ledger.reordered > 0 && order_expected(draft, promises, name) {
-            add(Kind::Reordered, format!("`{name}`: {} out of their key's order", ledger.reordered));
+            add(
+                Kind::Reordered,
+                format!("`{name}`: {} out of their key's order", ledger.reordered),
+            );
         }
         let redelivers = profile.claim(Feature::Redelivery).is_available();
         if ledger.unprocessed > 0 && redelivers && must_succeed(draft, name) {
-            let what = format!("`{name}`: {} messages failed and never came again", ledger.unprocessed);
+            let what =
+                format!("`{name}`: {} messages failed and never came again", ledger.unprocessed);
             add(Kind::Stuck, what);
         }
     }

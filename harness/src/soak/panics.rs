@@ -21,9 +21,9 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         set_hook(Box::new(move |info| {
             let told = SEEN.with_borrow_mut(|seen| match seen {
                 Some(seen) => {
-                    let place = info.location().map_or_else(String::new, |at| {
-                        format!(" ({}:{})", at.file(), at.line())
-                    });
+                    let place = info
+                        .location()
+                        .map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));
                     let what = info.payload_as_str().unwrap_or("no message");
                     *seen = format!("{}{place}", lab_reports::clean::line(what, 300));
                     true

@@ -112,7 +112,11 @@ pub fn play(draft: &Draft, spec: &ContenderSpec, extras: Extras) -> Attempt {
 
 /// Searches; `done` is told after each seed how many are done and how many runs
 /// have failed. Ends early when `interrupt` is set.
-pub fn search(wanted: &Wanted, interrupt: &AtomicBool, done: &(dyn Fn(u64, u64) + Sync)) -> Account {
+pub fn search(
+    wanted: &Wanted,
+    interrupt: &AtomicBool,
+    done: &(dyn Fn(u64, u64) + Sync),
+) -> Account {
     let particulars = particulars::table();
     let shared = Shared {
         wanted,

@@ -22,6 +22,9 @@ pub struct Costs {
     pub client_receive_ns: f64,
     /// A disk write of one gathered batch, page cache.
     pub append_ns: f64,
+    /// Each byte of it.
+    #[serde(default)]
+    pub append_byte_ns: f64,
     /// A sync of the disk.
     pub sync_ns: f64,
     /// Relative spread of the figures (0.1: they were seen to vary by 10 %).
@@ -50,7 +53,7 @@ impl Costs {
     }
 
     /// What each part is called, and what it costs in nanoseconds.
-    pub fn parts(&self) -> [(&'static str, f64); 8] {
+    pub fn parts(&self) -> [(&'static str, f64); 9] {
         [
             ("node, per frame in", self.frame_in_ns),
             ("node, per byte in", self.byte_in_ns),
@@ -59,6 +62,7 @@ impl Costs {
             ("client, per frame sent", self.client_send_ns),
             ("client, per delivery", self.client_receive_ns),
             ("disk, per gathered write", self.append_ns),
+            ("disk, per byte written", self.append_byte_ns),
             ("disk, per sync", self.sync_ns),
         ]
     }
@@ -75,6 +79,7 @@ impl Costs {
             &mut costs.client_send_ns,
             &mut costs.client_receive_ns,
             &mut costs.append_ns,
+            &mut costs.append_byte_ns,
             &mut costs.sync_ns,
         ];
         for (index, value) in parts.into_iter().enumerate() {
