@@ -107,6 +107,7 @@ fn row(typical: &[Timed], spread: f64, disk: DiskTimes, date: &str, machine: &st
         client_record_ns,
         client_receive_ns,
         append_ns: disk.append_ns,
+        append_byte_ns: disk.append_byte_ns,
         sync_ns: disk.sync_ns,
         spread,
         date: date.to_owned(),
@@ -126,6 +127,7 @@ pub fn to_toml(contender: &str, costs: &Costs) -> String {
         ("client_record_ns", costs.client_record_ns),
         ("client_receive_ns", costs.client_receive_ns),
         ("append_ns", costs.append_ns),
+        ("append_byte_ns", costs.append_byte_ns),
         ("sync_ns", costs.sync_ns),
         ("spread", costs.spread),
     ];
@@ -147,7 +149,7 @@ mod tests {
     impl Visit for Measure {
         type Out = Result<Costs, String>;
         fn visit<C: Contender>(self) -> Self::Out {
-            let disk = DiskTimes { append_ns: 1.0, sync_ns: 2.0 };
+            let disk = DiskTimes { append_ns: 1.0, append_byte_ns: 0.5, sync_ns: 2.0 };
             let effort = Effort { deliveries: 200, repeats: 2 };
             measure::<C>(effort, disk, "2026-01-01", "a machine")
         }

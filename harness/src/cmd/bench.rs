@@ -42,7 +42,7 @@ const HEADER: &str = "\
 # messages at once and one at a time. The node's four figures are those
 # non-negative ones that come closest to the times of all workloads together, by
 # frames and bytes in and out; a client's are by frames, messages and deliveries.
-# A disk's are a 1 KiB write to the page cache and an fdatasync of this machine.
+# A disk's are writes of 1 and 64 KiB to the page cache and an fdatasync here.
 # `spread` is half of the range over the repeats, relative to the median.
 ";
 

@@ -7,7 +7,9 @@
 
 use broker_contract::Cause;
 use hdrhistogram::Histogram;
-use lab_reports::record::{Mode, ObjectiveResult, Outcome, Quantile, Trial, Verdict, micros};
+use lab_reports::record::{
+    AckProves, Durable, Mode, ObjectiveResult, Outcome, Quantile, Trial, Verdict, micros,
+};
 use lab_workloads::scenario::model::{Metric, Objective, Scenario};
 
 use super::meters::histogram;
@@ -340,9 +342,17 @@ fn text(
                 continue;
             }
             seen.push((&o.subscription, &o.metric));
+            if o.outcome == Outcome::Unsupported {
+                let reason = o.reason.as_deref().unwrap_or("it does not have it");
+                out.push_str(&format!(
+                    " {label} has nothing to judge {} at `{}` by: {reason}.",
+                    o.metric.replace('_', " "),
+                    o.subscription,
+                ));
+                continue;
+            }
             let verb = match o.outcome {
                 Outcome::Missed => "misses",
-                Outcome::Unsupported => "does not support",
                 _ => "leaves undecided",
             };
             let figure = o.actual.map_or_else(String::new, |actual| {
@@ -355,6 +365,9 @@ fn text(
                 o.mode
             ));
         }
+    }
+    if let Some(unequal) = unequal_contracts(labels, trials) {
+        out.push_str(&unequal);
     }
     for label in labels {
         let unexplained: u64 = trials
@@ -370,6 +383,35 @@ fn text(
         }
     }
     out
+}
+
+/// What acknowledgements prove, where contenders do not all promise the same.
+fn unequal_contracts(labels: &[&str], trials: &[Accounted]) -> Option<String> {
+    let mut proofs: Vec<(AckProves, Vec<&str>)> = Vec::new();
+    for label in labels {
+        let Some(of) = trials.iter().find(|t| t.trial.contender == *label) else { continue };
+        match proofs.iter_mut().find(|(proof, _)| *proof == of.trial.ack_proves) {
+            Some((_, all)) => all.push(label),
+            None => proofs.push((of.trial.ack_proves, vec![label])),
+        }
+    }
+    if proofs.len() < 2 {
+        return None;
+    }
+    let each: Vec<String> = proofs
+        .iter()
+        .map(|(proof, labels)| {
+            let copies = if proof.copies == 1 { "copy" } else { "copies" };
+            let where_to = match (proof.copies, proof.durable) {
+                (0, _) => return format!("{}: nothing", labels.join(", ")),
+                (_, Durable::None) => "in memory",
+                (_, Durable::PageCache) => "in the page cache",
+                (_, Durable::Synced) => "synced to the disk",
+            };
+            format!("{}: {} {copies} {where_to}", labels.join(", "), proof.copies)
+        })
+        .collect();
+    Some(format!(" The contracts are not equal: an acknowledgement proves ({}).", each.join("; ")))
 }
 
 /// A figure of a metric for people.

@@ -118,6 +118,7 @@ fn costs() -> Costs {
         client_record_ns: 0.0,
         client_receive_ns: 100.0,
         append_ns: 0.0,
+        append_byte_ns: 0.0,
         sync_ns: 0.0,
         spread: 0.0,
         date: String::new(),

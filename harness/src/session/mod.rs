@@ -12,12 +12,13 @@ mod follow;
 mod host;
 mod output;
 mod progress;
+mod sensitivity;
 mod trials;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lab_reports::record::{Mode, Record, ScenarioInfo};
+use lab_reports::record::{Mode, Record, ScenarioInfo, Verdict};
 use lab_reports::render::{Format, render};
 use lab_workloads::scenario::model::Scenario;
 
@@ -49,8 +50,17 @@ pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
     on_interrupt(&interrupt);
 
     let accounted = trials::run_all(&scenario, &prepared, &args.modes, args.repeats, &interrupt);
+    let mut verdict = verdict::judge(&scenario, &accounted, &args.require);
+    let winner = verdict.winner.clone();
+    verdict.would_change.extend(sensitivity::sentences(
+        &scenario,
+        &prepared,
+        &accounted,
+        winner.as_deref(),
+        &interrupt,
+    ));
     let interrupted = interrupt.load(Ordering::Relaxed);
-    let record = assemble(args, &scenario, accounted, started_at, interrupted, &out);
+    let record = assemble(args, &scenario, accounted, verdict, started_at, interrupted, &out);
     let (record, histograms) = record;
     let written = out.write(&record, &histograms, &scenario.to_toml());
     show(args, &record)?;
@@ -86,11 +96,11 @@ fn assemble(
     args: &RunArgs,
     scenario: &Scenario,
     accounted: Vec<crate::trial::account::Accounted>,
+    mut verdict: Verdict,
     started_at: String,
     interrupted: bool,
     out: &output::Folder,
 ) -> (Record, Vec<output::NamedHistogram>) {
-    let mut verdict = verdict::judge(scenario, &accounted, &args.require);
     if interrupted {
         verdict.exit_code = Exit::Interrupted.code();
     }

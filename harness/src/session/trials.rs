@@ -80,6 +80,64 @@ impl Prepared {
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
+
+    /// Its name in the table of contenders.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// As asked for, with presets and settings.
+    pub fn label(&self) -> &str {
+        &self.spec.label
+    }
+}
+
+/// Simulates `jobs` (a contender, and its costs instead of the shipped ones) on
+/// all cores; what an interrupt left out is missing.
+pub fn simulate_with(
+    scenario: &Arc<Scenario>,
+    jobs: &[(&Prepared, Costs)],
+    interrupt: &Arc<AtomicBool>,
+) -> Vec<Option<Accounted>> {
+    on_all_cores(jobs, interrupt, |(contender, costs)| {
+        let watch = Watch::new(interrupt.clone());
+        contender.with(RunOne {
+            scenario,
+            prepared: contender,
+            mode: Mode::Sim,
+            repeat: 0,
+            canary: None,
+            costs: Some(costs),
+            watch: &watch,
+        })
+    })
+}
+
+/// Does `work` for each of `jobs`, as many at a time as there are cores.
+fn on_all_cores<J: Sync>(
+    jobs: &[J],
+    interrupt: &AtomicBool,
+    work: impl Fn(&J) -> Accounted + Sync,
+) -> Vec<Option<Accounted>> {
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<Option<Accounted>>> = Mutex::new(jobs.iter().map(|_| None).collect());
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    std::thread::scope(|scope| {
+        for _ in 0..workers.min(jobs.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(job) = jobs.get(index) else { break };
+                    if interrupt.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let accounted = work(job);
+                    done.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(accounted);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The seed of a repeat: the first uses the run's own, so that a run without
@@ -95,6 +153,8 @@ struct RunOne<'a> {
     mode: Mode,
     repeat: u32,
     canary: Option<&'a Histogram<u64>>,
+    /// Instead of the shipped costs.
+    costs: Option<&'a Costs>,
     watch: &'a Watch,
 }
 
@@ -106,7 +166,7 @@ impl Visit for RunOne<'_> {
         let seed = seed_of(self.scenario, self.repeat);
         let raw: RawTrial = match self.mode {
             Mode::Sim => {
-                let costs = Costs::of(C::NAME);
+                let costs = self.costs.cloned().unwrap_or_else(|| Costs::of(C::NAME));
                 sim::run::<C>(self.scenario, &configured, &costs, seed, self.watch)
             }
             _ => embedded::run::<C>(self.scenario, &configured, seed, self.watch),
@@ -155,35 +215,20 @@ fn simulate(
 ) -> Vec<Accounted> {
     let jobs: Vec<(u32, &Prepared)> =
         (0..repeats).flat_map(|repeat| prepared.iter().map(move |p| (repeat, p))).collect();
-    let next = AtomicUsize::new(0);
-    let done: Mutex<BTreeMap<usize, Accounted>> = Mutex::new(BTreeMap::new());
-    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    std::thread::scope(|scope| {
-        for _ in 0..workers.min(jobs.len()) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((repeat, contender)) = jobs.get(index) else { break };
-                    if interrupt.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let accounted =
-                        watched(progress, Mode::Sim, *repeat, contender, interrupt, |watch| {
-                            contender.with(RunOne {
-                                scenario,
-                                prepared: contender,
-                                mode: Mode::Sim,
-                                repeat: *repeat,
-                                canary: None,
-                                watch,
-                            })
-                        });
-                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, accounted);
-                }
-            });
-        }
+    let all = on_all_cores(&jobs, interrupt, |(repeat, contender)| {
+        watched(progress, Mode::Sim, *repeat, contender, interrupt, |watch| {
+            contender.with(RunOne {
+                scenario,
+                prepared: contender,
+                mode: Mode::Sim,
+                repeat: *repeat,
+                canary: None,
+                costs: None,
+                watch,
+            })
+        })
     });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+    all.into_iter().flatten().collect()
 }
 
 fn embed(
@@ -214,6 +259,7 @@ fn embed(
                     mode: Mode::Embedded,
                     repeat,
                     canary: Some(&canary),
+                    costs: None,
                     watch,
                 })
             }));
@@ -307,17 +353,7 @@ pub fn costs(trials: &[Trial]) -> BTreeMap<String, Vec<Cost>> {
             date: costs.date.clone(),
             spread: Some(costs.spread),
         };
-        let rows = vec![
-            row("node, per frame in", costs.frame_in_ns),
-            row("node, per byte in", costs.byte_in_ns),
-            row("node, per frame out", costs.frame_out_ns),
-            row("node, per byte out", costs.byte_out_ns),
-            row("client, per frame sent", costs.client_send_ns),
-            row("client, per message in a frame", costs.client_record_ns),
-            row("client, per delivery", costs.client_receive_ns),
-            row("disk, per gathered write", costs.append_ns),
-            row("disk, per sync", costs.sync_ns),
-        ];
+        let rows = costs.parts().iter().map(|(what, value)| row(what, *value)).collect();
         out.insert(name.to_owned(), rows);
     }
     out

@@ -48,6 +48,18 @@ pub fn count(value: u64) -> String {
     out
 }
 
+/// Bytes in the unit that fits, such as `96 B`, `1.21 MB`, `12.1 GB`.
+pub fn bytes(value: u64) -> String {
+    let size = value as f64;
+    match size {
+        _ if size < 999.5 => format!("{value} B"),
+        _ if size < 999_500.0 => format!("{} kB", digits(size / 1e3)),
+        _ if size < 999_500_000.0 => format!("{} MB", digits(size / 1e6)),
+        _ if size < 999_500_000_000.0 => format!("{} GB", digits(size / 1e9)),
+        _ => format!("{} TB", digits(size / 1e12)),
+    }
+}
+
 /// A share as per cent, with as many decimals as it takes to tell it from zero.
 pub fn share(value: f64) -> String {
     let percent = value * 100.0;
@@ -85,6 +97,21 @@ fn trimmed(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_change_their_unit_where_rounding_would() {
+        let cases = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.00 kB"),
+            (999_600, "1.00 MB"),
+            (12_340_000, "12.3 MB"),
+            (u64::MAX, "18446744 TB"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(bytes(value), text);
+        }
+    }
 
     #[test]
     fn times_change_their_unit_where_rounding_would() {

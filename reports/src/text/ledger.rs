@@ -1,11 +1,12 @@
 //! The books: what was sent, what came back, and why the rest did not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::count;
 use super::group::{Group, Groups, mode_label};
 use super::page::{Page, Paint};
 use crate::clean;
+use crate::record::Trial;
 
 pub(super) fn write(groups: &Groups<'_>, page: &mut Page) {
     if groups.0.is_empty() {
@@ -61,16 +62,74 @@ fn one(group: &Group<'_>, page: &mut Page) {
     } else {
         text.push_str(&format!("; {}", oddities.join(", ")));
     }
+    for extra in extras(group) {
+        text.push_str(&format!("; {extra}"));
+    }
     let name = clean::name(&group.contender, 18);
     let broken = group.trials.iter().any(|trial| trial.broke_its_promise());
     let paint = if broken { Paint::Red } else { Paint::Bold };
     page.paragraph(paint, &format!("  {name:<18} "), &text);
 }
 
+/// What only some trials have: lost acknowledged messages, messages given up or
+/// never processed, subscriptions that were not served, waste.
+fn extras(group: &Group<'_>) -> Vec<String> {
+    let mut out = Vec::new();
+    let acked = by_cause(group, |trial| &trial.ledger.acked_lost);
+    if !acked.is_empty() {
+        let oldest = group.trials.iter().filter_map(|trial| trial.ledger.oldest_lost_s);
+        let oldest = oldest.fold(0.0, f64::max);
+        let age = if oldest > 0.0 {
+            format!(", the oldest due {oldest:.2} s before the crash")
+        } else {
+            String::new()
+        };
+        out.push(format!("lost although acknowledged:{acked}{age}"));
+    }
+    let given_up = group.sum(|trial| trial.ledger.given_up);
+    if given_up > 0 {
+        out.push(format!("{} given up after their last delivery", count(given_up)));
+    }
+    let unprocessed = group
+        .sum(|trial| trial.ledger_by_subscription.values().map(|ledger| ledger.unprocessed).sum());
+    if unprocessed > 0 {
+        out.push(format!("{} delivered and never processed", count(unprocessed)));
+    }
+    let unserved: BTreeSet<&str> = group
+        .trials
+        .iter()
+        .flat_map(|trial| &trial.ledger_by_subscription)
+        .filter(|(_, ledger)| ledger.unsupported.is_some())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !unserved.is_empty() {
+        let names: Vec<String> = unserved.iter().take(8).map(|it| clean::name(it, 20)).collect();
+        out.push(format!("not served: {}", names.join(", ")));
+    }
+    let (messages, bytes) =
+        (group.sum(|trial| trial.waste.messages), group.sum(|trial| trial.waste.bytes));
+    if messages > 0 {
+        out.push(format!(
+            "{} messages ({}) were read only to be thrown away",
+            count(messages),
+            super::bytes(bytes)
+        ));
+    }
+    out
+}
+
 /// The causes of explained losses, the largest first.
 fn causes(group: &Group<'_>) -> String {
+    by_cause(group, |trial| &trial.ledger.causes)
+}
+
+/// Sums by cause in brackets, the largest first; empty when there are none.
+fn by_cause<'a>(
+    group: &'a Group<'_>,
+    of: impl Fn(&'a Trial) -> &'a BTreeMap<String, u64>,
+) -> String {
     let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
-    for (cause, number) in group.trials.iter().flat_map(|trial| &trial.ledger.causes) {
+    for (cause, number) in group.trials.iter().flat_map(|trial| of(trial)) {
         let sum = sums.entry(cause).or_default();
         *sum = sum.saturating_add(*number);
     }

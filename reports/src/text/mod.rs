@@ -24,7 +24,7 @@ mod tables;
 use crate::clean;
 use crate::record::Record;
 
-pub use figures::{count, micros, rate};
+pub use figures::{bytes, count, micros, rate};
 use group::Groups;
 use page::{Page, Paint};
 pub use table::{Align, Column, Table};

@@ -25,6 +25,9 @@ pub struct Costs {
     pub client_receive_ns: f64,
     /// A disk write of one gathered batch, page cache.
     pub append_ns: f64,
+    /// Each byte of it.
+    #[serde(default)]
+    pub append_byte_ns: f64,
     /// A sync of the disk.
     pub sync_ns: f64,
     /// Relative spread of the figures (0.1: they were seen to vary by 10 %).
@@ -52,6 +55,46 @@ impl Costs {
         row.clone().try_into().expect("the shipped cost table has valid rows")
     }
 
+    /// What each part is called, and what it costs in nanoseconds.
+    pub fn parts(&self) -> [(&'static str, f64); 10] {
+        [
+            ("node, per frame in", self.frame_in_ns),
+            ("node, per byte in", self.byte_in_ns),
+            ("node, per frame out", self.frame_out_ns),
+            ("node, per byte out", self.byte_out_ns),
+            ("client, per frame sent", self.client_send_ns),
+            ("client, per message in a frame", self.client_record_ns),
+            ("client, per delivery", self.client_receive_ns),
+            ("disk, per gathered write", self.append_ns),
+            ("disk, per byte written", self.append_byte_ns),
+            ("disk, per sync", self.sync_ns),
+        ]
+    }
+
+    /// The same with one part, by its place in [`Costs::parts`], or all of them
+    /// multiplied by `factor`.
+    pub fn scaled(&self, part: Option<usize>, factor: f64) -> Costs {
+        let mut costs = self.clone();
+        let parts = [
+            &mut costs.frame_in_ns,
+            &mut costs.byte_in_ns,
+            &mut costs.frame_out_ns,
+            &mut costs.byte_out_ns,
+            &mut costs.client_send_ns,
+            &mut costs.client_record_ns,
+            &mut costs.client_receive_ns,
+            &mut costs.append_ns,
+            &mut costs.append_byte_ns,
+            &mut costs.sync_ns,
+        ];
+        for (index, value) in parts.into_iter().enumerate() {
+            if part.is_none_or(|part| part == index) {
+                *value *= factor;
+            }
+        }
+        costs
+    }
+
     /// The node's time for taking a frame of `bytes`.
     pub fn take(&self, bytes: u32) -> f64 {
         self.frame_in_ns + self.byte_in_ns * f64::from(bytes)
@@ -76,6 +119,19 @@ impl Costs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scaling_touches_the_part_that_is_named() {
+        let costs = Costs::of("nats");
+        for part in 0..costs.parts().len() {
+            let scaled = costs.scaled(Some(part), 2.0);
+            for (index, (before, after)) in costs.parts().iter().zip(scaled.parts()).enumerate() {
+                let factor = if index == part { 2.0 } else { 1.0 };
+                assert_eq!(after.1, before.1 * factor, "{}", before.0);
+            }
+        }
+        assert_eq!(costs.scaled(None, 0.5).scaled(None, 2.0), costs);
+    }
 
     #[test]
     fn every_contender_has_costs_with_a_source() {

@@ -9,7 +9,7 @@
 //! which is kinder than real devices are.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use broker_contract::{CrashKind, Disk, DiskError, FileId, MemoryDisk, Time};
@@ -27,7 +27,7 @@ const GRAIN_NS: u64 = 1_000_000;
 pub struct SimDisk {
     shared: Arc<Mutex<State>>,
     /// Outside of the lock, because they are used at every input of the node.
-    dirty: Arc<AtomicBool>,
+    appended: Arc<AtomicU64>,
     now_ns: Arc<AtomicU64>,
 }
 
@@ -78,7 +78,7 @@ impl SimDisk {
         };
         SimDisk {
             shared: Arc::new(Mutex::new(state)),
-            dirty: Arc::default(),
+            appended: Arc::default(),
             now_ns: Arc::default(),
         }
     }
@@ -133,13 +133,13 @@ impl SimDisk {
         self.state().written
     }
 
-    /// Whether anything was appended since this was last asked: one gathered write.
-    pub fn take_dirty(&self) -> bool {
-        let dirty = self.dirty.load(Ordering::Relaxed);
-        if dirty {
-            self.dirty.store(false, Ordering::Relaxed);
+    /// Bytes appended since this was last asked.
+    pub fn take_appended(&self) -> u64 {
+        let appended = self.appended.load(Ordering::Relaxed);
+        if appended > 0 {
+            self.appended.store(0, Ordering::Relaxed);
         }
-        dirty
+        appended
     }
 }
 
@@ -274,7 +274,7 @@ impl Disk for SimDisk {
             }
         }
         drop(state);
-        self.dirty.store(true, Ordering::Relaxed);
+        self.appended.fetch_add(bytes, Ordering::Relaxed);
         Ok(offset)
     }
 

@@ -60,6 +60,9 @@ const SETUP_LIMIT: Duration = Duration::from_secs(60);
 /// 4,096 steps.
 const WATCH_STEPS: u64 = 65_536;
 
+/// Inputs whose appends one write gathers at most, as in embedded mode.
+const GATHER_MOST: u32 = 127;
+
 /// Something that happens at a moment.
 #[derive(Debug)]
 pub(super) enum Event<B: Broker> {
@@ -165,6 +168,8 @@ pub struct Sim<C: Contender> {
     /// Until when no sync completes.
     pub(super) stalled_until: Time,
     pub(super) disk_free: Time,
+    /// Inputs whose appends joined the last write.
+    gathered: u32,
     pub(super) crashes: Vec<NodeCrash>,
     pub(super) away: AwayLog,
     pub(super) is_away: Vec<bool>,
@@ -270,6 +275,7 @@ impl<C: Contender> Sim<C> {
             keeps: !C::profile().promises.at_most_once,
             stalled_until: Time::ZERO,
             disk_free: Time::ZERO,
+            gathered: 0,
             crashes: Vec::new(),
             away: AwayLog::default(),
             drops: Vec::new(),

@@ -84,8 +84,16 @@ impl<C: Contender> Sim<C> {
         let mut effects = std::mem::take(&mut self.effect_scratch);
         self.effects.swap(&mut effects);
         let mut cost = cost_ns;
-        if self.disk.take_dirty() {
-            cost += self.costs.append_ns;
+        let appended = self.disk.take_appended();
+        if appended > 0 {
+            cost += self.costs.append_byte_ns * appended as f64;
+            // What arrives at a busy node waits with others, and their appends reach
+            // the disk in one write, as those of a batch do on a thread.
+            let joins = start > self.now && self.gathered < GATHER_MOST;
+            self.gathered = if joins { self.gathered + 1 } else { 0 };
+            if !joins {
+                cost += self.costs.append_ns;
+            }
         }
         self.lengths.clear();
         for effect in &effects {
