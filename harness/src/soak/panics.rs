@@ -24,7 +24,12 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
                     let place = info
                         .location()
                         .map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));
-                    let what = info.payload_as_str().unwrap_or("no message");
+                    let payload = info.payload();
+                    let what = payload
+                        .downcast_ref::<&str>()
+                        .copied()
+                        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+                        .unwrap_or("no message");
                     *seen = format!("{}{place}", lab_reports::clean::line(what, 300));
                     true
                 }
