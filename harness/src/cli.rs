@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{check, completions, later, list, matrix, new, report, run, trace};
+use crate::cmd::{check, compare, completions, later, list, matrix, new, report, run, trace};
 use crate::exit::{CliError, Exit};
 use crate::term;
 
@@ -14,9 +14,10 @@ Examples:
   lab run iot-50k                   run one in virtual time and embedded
   lab run mine.toml --mode sim      run your own, in virtual time only
   lab check mine.toml               what a scenario means, in words
+  lab compare before after          what became better or worse
   lab matrix                        what each contender has, and promises
 
-Not there yet: capacity, compare, bench, soak, serve.
+Not there yet: capacity, bench, soak, serve.
 
 Exit codes: 0 done; 1 internal or output error; 2 usage or scenario error;
 3 no contender meets all objectives; 4 a trial is invalid or an objective
@@ -48,12 +49,12 @@ enum Verb {
     Report(report::ReportCli),
     /// Follow one message through the contenders in virtual time
     Trace(trace::TraceCli),
+    /// Compare two records: better, worse, or no evidence
+    Compare(compare::CompareCli),
     /// Print completions for a shell
     Completions(completions::CompletionsCli),
     #[command(hide = true, disable_help_flag = true)]
     Capacity(later::LaterCli),
-    #[command(hide = true, disable_help_flag = true)]
-    Compare(later::LaterCli),
     #[command(hide = true, disable_help_flag = true)]
     Bench(later::LaterCli),
     #[command(hide = true, disable_help_flag = true)]
@@ -92,7 +93,7 @@ fn dispatch(verb: Verb) -> Result<Exit, CliError> {
         Verb::Trace(args) => trace::run(args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Capacity(_) => later::refuse("capacity"),
-        Verb::Compare(_) => later::refuse("compare"),
+        Verb::Compare(args) => compare::run(&args),
         Verb::Bench(_) => later::refuse("bench"),
         Verb::Soak(_) => later::refuse("soak"),
         Verb::Serve(_) => later::refuse("serve"),

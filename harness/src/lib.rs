@@ -16,6 +16,7 @@ pub mod contenders;
 pub mod exit;
 pub mod measure;
 pub mod modes;
+pub mod record_file;
 pub mod scenario_file;
 pub mod session;
 pub mod term;

@@ -9,6 +9,7 @@
 //! **Where to start reading.** [`run`], the verb that the others serve.
 
 pub mod check;
+pub mod compare;
 pub mod completions;
 pub mod later;
 pub mod list;

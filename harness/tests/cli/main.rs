@@ -1,5 +1,6 @@
 //! The binary as a user meets it: help, errors, exit codes, pages, pipes.
 
+mod comparing;
 mod errors;
 mod pages;
 mod records;

@@ -157,6 +157,20 @@ pub struct Capacity {
     pub limited_by: String,
     /// Latency against load, rates increasing.
     pub curve: Vec<CapacityPoint>,
+    /// Added: whether something other than the broker ended the search (the
+    /// generator, or the search's own bounds), so that the rate is a lower bound.
+    #[serde(default)]
+    pub at_least: bool,
+    /// Added: the highest rate before latency leaves its unloaded level; `None`
+    /// where the curve shows none.
+    #[serde(default)]
+    pub knee_per_s: Option<f64>,
+    /// Added: runs at the edge that agreed, and runs at the edge.
+    #[serde(default)]
+    pub edge_runs: [u32; 2],
+    /// Added: what to know about this figure, a sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// One step of a capacity search.

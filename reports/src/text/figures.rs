@@ -58,6 +58,26 @@ pub fn share(value: f64) -> String {
     }
 }
 
+/// Bytes in the unit that fits, such as `612 B`, `1.21 KiB`, `12.1 GiB`.
+pub fn bytes(value: f64) -> String {
+    if !value.is_finite() || value.abs() >= 1e18 {
+        return format!("{value:.1e} B");
+    }
+    let mut size = value;
+    for unit in ["B", "KiB", "MiB"] {
+        if size.abs() < 999.5 {
+            return format!("{} {unit}", trimmed_zeros(&digits(size)));
+        }
+        size /= 1024.0;
+    }
+    format!("{} GiB", digits(size))
+}
+
+/// Whole figures without their decimals.
+fn trimmed_zeros(text: &str) -> &str {
+    text.strip_suffix(".00").or_else(|| text.strip_suffix(".0")).unwrap_or(text)
+}
+
 /// Seconds, such as `75 s` or `0.5 s`.
 pub fn seconds(value: f64) -> String {
     if value.abs() < 1e9 { format!("{} s", trimmed(&format!("{value:.1}"))) } else { rate(value) }
@@ -114,6 +134,15 @@ mod tests {
         assert_eq!(rate(4.123), "4.12");
         assert_eq!(rate(-250.0), "-250");
         assert_eq!(rate(1e300), "1.0e300");
+    }
+
+    #[test]
+    fn bytes_change_their_unit() {
+        let cases = [(0.0, "0 B"), (612.0, "612 B"), (999.6, "0.98 KiB"), (1e6, "977 KiB")];
+        for (value, expected) in cases {
+            assert_eq!(bytes(value), expected);
+        }
+        assert_eq!(bytes(12.1 * 1024.0_f64.powi(3)), "12.1 GiB");
     }
 
     #[test]

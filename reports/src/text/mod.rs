@@ -11,12 +11,12 @@
 //!
 //! **Where to start reading.** [`render`], which is the order of the page.
 
-mod figures;
-mod group;
+pub(crate) mod figures;
+pub(crate) mod group;
 mod ledger;
 mod notes;
 mod objectives;
-mod page;
+pub(crate) mod page;
 mod spark;
 mod table;
 mod tables;
