@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{check, compare, completions, later, list, matrix, new, report, run, trace};
+use crate::cmd::{
+    capacity, check, compare, completions, later, list, matrix, new, report, run, trace,
+};
 use crate::exit::{CliError, Exit};
 use crate::term;
 
@@ -17,7 +19,7 @@ Examples:
   lab compare before after          what became better or worse
   lab matrix                        what each contender has, and promises
 
-Not there yet: capacity, bench, soak, serve.
+Not there yet: bench, soak, serve.
 
 Exit codes: 0 done; 1 internal or output error; 2 usage or scenario error;
 3 no contender meets all objectives; 4 a trial is invalid or an objective
@@ -37,6 +39,8 @@ pub struct Cli {
 enum Verb {
     /// Run a scenario and compare the contenders
     Run(run::RunCli),
+    /// Find the highest rate that each contender sustains
+    Capacity(capacity::CapacityCli),
     /// Check a scenario and print what it means
     Check(check::CheckCli),
     /// List the built-in scenarios and what each teaches
@@ -53,8 +57,6 @@ enum Verb {
     Compare(compare::CompareCli),
     /// Print completions for a shell
     Completions(completions::CompletionsCli),
-    #[command(hide = true, disable_help_flag = true)]
-    Capacity(later::LaterCli),
     #[command(hide = true, disable_help_flag = true)]
     Bench(later::LaterCli),
     #[command(hide = true, disable_help_flag = true)]
@@ -92,7 +94,7 @@ fn dispatch(verb: Verb) -> Result<Exit, CliError> {
         Verb::Report(args) => report::run(&args),
         Verb::Trace(args) => trace::run(args),
         Verb::Completions(args) => completions::run(&args),
-        Verb::Capacity(_) => later::refuse("capacity"),
+        Verb::Capacity(args) => capacity::run(args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Bench(_) => later::refuse("bench"),
         Verb::Soak(_) => later::refuse("soak"),

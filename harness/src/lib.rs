@@ -10,6 +10,7 @@
 //!
 //! **Where to start reading.** [`cli::main`], then [`cmd::run`], then [`session`].
 
+pub mod capacity;
 pub mod cli;
 pub mod cmd;
 pub mod contenders;

@@ -8,6 +8,7 @@
 //!
 //! **Where to start reading.** [`run`], the verb that the others serve.
 
+pub mod capacity;
 pub mod check;
 pub mod compare;
 pub mod completions;

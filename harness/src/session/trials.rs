@@ -72,8 +72,13 @@ pub fn prepare_one(scenario: &Scenario, spec: &ContenderSpec) -> Result<Prepared
 
 impl Prepared {
     /// Runs `visit` with this contender's type.
-    fn with<V: Visit>(&self, visit: V) -> V::Out {
+    pub(super) fn with<V: Visit>(&self, visit: V) -> V::Out {
         contenders::with(&self.spec.name, visit).expect("a prepared contender is in the table")
+    }
+
+    /// Its name in the record.
+    pub fn label(&self) -> &str {
+        &self.spec.label
     }
 
     /// Its settings.
@@ -89,13 +94,15 @@ fn seed_of(scenario: &Scenario, repeat: u32) -> SeedStream {
     if repeat == 0 { root } else { root.fork("repeat").nth(u64::from(repeat)) }
 }
 
-struct RunOne<'a> {
-    scenario: &'a Arc<Scenario>,
-    prepared: &'a Prepared,
-    mode: Mode,
-    repeat: u32,
-    canary: Option<&'a Histogram<u64>>,
-    watch: &'a Watch,
+/// One run of one contender, for [`Prepared::with`].
+pub(super) struct RunOne<'a> {
+    pub(super) scenario: &'a Arc<Scenario>,
+    pub(super) prepared: &'a Prepared,
+    pub(super) mode: Mode,
+    /// Another repeat draws from another seed.
+    pub(super) repeat: u32,
+    pub(super) canary: Option<&'a Histogram<u64>>,
+    pub(super) watch: &'a Watch,
 }
 
 impl Visit for RunOne<'_> {
@@ -167,8 +174,14 @@ fn simulate(
                     if interrupt.load(Ordering::Relaxed) {
                         break;
                     }
-                    let accounted =
-                        watched(progress, Mode::Sim, *repeat, contender, interrupt, |watch| {
+                    let accounted = watched(
+                        progress,
+                        scenario,
+                        Mode::Sim,
+                        *repeat,
+                        contender,
+                        interrupt,
+                        |watch| {
                             contender.with(RunOne {
                                 scenario,
                                 prepared: contender,
@@ -177,7 +190,8 @@ fn simulate(
                                 canary: None,
                                 watch,
                             })
-                        });
+                        },
+                    );
                     done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, accounted);
                 }
             });
@@ -207,16 +221,24 @@ fn embed(
             if interrupt.load(Ordering::Relaxed) {
                 break;
             }
-            all.push(watched(progress, Mode::Embedded, repeat, contender, interrupt, |watch| {
-                contender.with(RunOne {
-                    scenario,
-                    prepared: contender,
-                    mode: Mode::Embedded,
-                    repeat,
-                    canary: Some(&canary),
-                    watch,
-                })
-            }));
+            all.push(watched(
+                progress,
+                scenario,
+                Mode::Embedded,
+                repeat,
+                contender,
+                interrupt,
+                |watch| {
+                    contender.with(RunOne {
+                        scenario,
+                        prepared: contender,
+                        mode: Mode::Embedded,
+                        repeat,
+                        canary: Some(&canary),
+                        watch,
+                    })
+                },
+            ));
         }
     }
     all
@@ -225,6 +247,7 @@ fn embed(
 /// Runs one trial with a bar beside it.
 fn watched(
     progress: &Progress,
+    scenario: &Scenario,
     mode: Mode,
     repeat: u32,
     prepared: &Prepared,
@@ -237,14 +260,7 @@ fn watched(
     }
     let bar = progress.begin(name);
     let watch = Watch::new(interrupt.clone());
-    let done = Arc::new(AtomicBool::new(false));
-    let accounted = std::thread::scope(|scope| {
-        let follower = scope.spawn(|| bar.follow(&watch, &done));
-        let accounted = run(&watch);
-        done.store(true, Ordering::Release);
-        follower.thread().unpark();
-        accounted
-    });
+    let accounted = bar.beside(&watch, scenario, || run(&watch));
     bar.end(&summary(&accounted.trial));
     accounted
 }
@@ -261,7 +277,11 @@ fn summary(trial: &Trial) -> String {
 
 /// Response times of the same plan with nothing in between: a short warm-up, then
 /// a steady stretch at the plan's own rates.
-fn canary(scenario: &Arc<Scenario>, repeat: u32, interrupt: &Arc<AtomicBool>) -> Histogram<u64> {
+pub(super) fn canary(
+    scenario: &Arc<Scenario>,
+    repeat: u32,
+    interrupt: &Arc<AtomicBool>,
+) -> Histogram<u64> {
     let mut short = Scenario::clone(scenario);
     short.faults.clear();
     short.contenders.clear();
