@@ -17,4 +17,5 @@ pub mod csv;
 pub mod markup;
 pub mod record;
 pub mod render;
+pub mod sequence;
 pub mod text;

@@ -44,7 +44,7 @@ pub fn row(contender: &str, mode: Mode, own: f64, found: &Found, steps: &[Step])
     // Where the edge was not met, the bracket is open; its upper end is then the
     // highest rate that was tried.
     let tried = steps.iter().map(|step| step.rate_per_s).fold(0.0, f64::max);
-    let high = found.not_sustained.map_or(tried, |factor| own * factor);
+    let high = found.hopeless.map_or(tried, |factor| own * factor);
     let mut notes = Vec::new();
     if let Some(reason) = &impossible {
         notes.push(format!("not supported: {reason}"));
@@ -52,6 +52,11 @@ pub fn row(contender: &str, mode: Mode, own: f64, found: &Found, steps: &[Step])
         notes.push(format!("no rate down to {:.0} a second was sustained", own_low(steps)));
     } else if !found.closed && !at_least {
         notes.push("the search ended before the bracket was closed to 5 %".to_owned());
+    }
+    if found.closed && found.hopeless != found.not_sustained {
+        notes.push(
+            "steps held and failed by turns within the bracket: this machine is noisy".to_owned(),
+        );
     }
     if let Some(miss) = missed.and_then(|step| step.miss.as_ref()).filter(|_| impossible.is_none())
     {

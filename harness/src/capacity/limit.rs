@@ -7,6 +7,10 @@ use super::step::{Miss, Step};
 /// A node that is busy this share of the time is what limits.
 const BUSY: f64 = 0.85;
 
+/// A node that is busy less than this share of the time cannot be the limit by
+/// its own work.
+const IDLE: f64 = 0.5;
+
 /// What stopped it. The names are those of the record.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Limit {
@@ -20,6 +24,9 @@ pub enum Limit {
     Link,
     /// The instrument: the broker may be able to do more.
     Generator,
+    /// The machine: threads of the trial waited for a core although the node was
+    /// not busy, so the broker may be able to do more.
+    Machine,
     /// The search's own bounds: the broker may be able to do more.
     Search,
 }
@@ -33,13 +40,14 @@ impl Limit {
             Limit::Client => "client",
             Limit::Link => "link",
             Limit::Generator => "generator",
+            Limit::Machine => "machine",
             Limit::Search => "search",
         }
     }
 
     /// Whether the rate is only a lower bound.
     pub const fn is_at_least(self) -> bool {
-        matches!(self, Limit::Generator | Limit::Search)
+        matches!(self, Limit::Generator | Limit::Machine | Limit::Search)
     }
 }
 
@@ -63,6 +71,14 @@ pub fn of(mode: Mode, light: Option<&Step>, missed: Option<&Step>) -> Limit {
         Some(0) if wall => Limit::Generator,
         Some(0) => Limit::Client,
         // Without links, these are waits for the node's and the receivers' thread.
+        // A thread that is idle most of the time and still comes late has no core.
+        Some(1..=3) if wall && missed.node_busy < IDLE && missed.miss != Some(Miss::Backlog) => {
+            if missed.disk {
+                Limit::Disk
+            } else {
+                Limit::Machine
+            }
+        }
         Some(1) if wall => Limit::NodeCpu,
         Some(3) if wall => Limit::Client,
         Some(1 | 3) => Limit::Link,
@@ -107,6 +123,9 @@ mod tests {
         let narrow = missed([1.0, 9_500.0, 5.0, 100.0, 20.0], 0.2);
         assert_eq!(limit(Mode::Sim, &narrow), Limit::Link);
         assert_eq!(limit(Mode::Embedded, &narrow), Limit::NodeCpu);
+        let mut late = narrow.clone();
+        late.miss = Some(Miss::Objective("p99 delivery".to_owned()));
+        assert_eq!(limit(Mode::Embedded, &late), Limit::Machine, "idle, and late all the same");
         let late = missed([9_000.0, 500.0, 5.0, 100.0, 20.0], 0.2);
         assert_eq!(limit(Mode::Embedded, &late), Limit::Generator);
         assert!(limit(Mode::Embedded, &late).is_at_least());

@@ -54,6 +54,9 @@ pub struct Found {
     /// The lowest factor above it that was not; `None` where the search ended
     /// before it met one.
     pub not_sustained: Option<f64>,
+    /// The lowest factor from which on no run of any step met everything; `None`
+    /// where the highest that was tried did.
+    pub hopeless: Option<f64>,
     /// The highest factor up to which every run of every step met everything.
     pub surely: f64,
     /// Runs at the highest sustained factor.
@@ -188,6 +191,13 @@ impl Search<'_> {
         Found {
             sustained,
             not_sustained: self.lowest_missed(),
+            hopeless: self
+                .levels
+                .iter()
+                .rev()
+                .take_while(|(_, level)| level.met == 0)
+                .last()
+                .map(|(bits, _)| f64::from_bits(*bits)),
             surely: surely.last().map_or(0.0, |(bits, _)| f64::from_bits(*bits)),
             edge: sustained
                 .and_then(|factor| self.levels.get(&factor.to_bits()).copied())
@@ -237,6 +247,7 @@ mod tests {
         });
         let (low, high) = (found.sustained.expect("some"), found.not_sustained.expect("some"));
         assert!(low <= 4.0 && high > 4.0 && found.closed, "{found:?}");
+        assert!(found.hopeless > Some(6.0), "luck shows in the bracket: {found:?}");
         assert_eq!(found.edge.runs, 3);
     }
 
@@ -263,6 +274,7 @@ mod tests {
             prop_assert!(low <= edge && edge < high, "{found:?}");
             prop_assert!(found.closed && high <= low * 1.05);
             prop_assert_eq!(found.surely, low);
+            prop_assert_eq!(found.hopeless, Some(high));
             prop_assert_eq!(found.edge, Level { met: 3, runs: 3 });
         }
 

@@ -151,9 +151,10 @@ pub struct Capacity {
     pub mode: Mode,
     /// Offered messages per second.
     pub rate_per_s: f64,
-    /// The highest rate that was sustained and the lowest that was not.
+    /// The rate up to which every run held, and the lowest from which on none did.
     pub bracket: [f64; 2],
-    /// What stopped it: node CPU, disk, client or generator.
+    /// What stopped it: node CPU, disk, client, link, generator, machine (threads
+    /// waited for a core) or search (its own bounds); or not supported.
     pub limited_by: String,
     /// Latency against load, rates increasing.
     pub curve: Vec<CapacityPoint>,

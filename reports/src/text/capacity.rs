@@ -44,7 +44,7 @@ pub(super) fn write(record: &Record, page: &mut Page) {
     page.paragraph(
         Paint::Dim,
         "bracket ",
-        "from the rate up to which every run held, to the lowest that did not; knee: the highest \
+        "from the rate up to which every run held, to the lowest from which on none did; knee: the highest \
          rate before p99 doubles",
     );
     curves(&rows, page);
