@@ -4,6 +4,7 @@ mod comparing;
 mod errors;
 mod pages;
 mod records;
+mod tools;
 
 use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};

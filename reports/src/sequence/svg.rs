@@ -22,15 +22,17 @@ const FALL: f64 = 12.0;
 /// Pixels of a letter of a label, on average.
 const LETTER: f64 = 6.7;
 
+/// Plain colours first, for viewers that know no media queries.
 const STYLE: &str = "\
-svg{--ink:#1d2129;--dim:#5c6470;--line:#c9ced6;--paper:#fff;background:var(--paper);\
-font:13px system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\
-@media(prefers-color-scheme:dark){svg{--ink:#e6e9ee;--dim:#9aa3b0;--line:#3d4450;--paper:#14171c}}\
-.paper{fill:var(--paper)}text{fill:var(--ink)}.dim{fill:var(--dim);font-size:12px}\
+svg{font:13px system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\
+.paper{fill:#fff}text{fill:#1d2129}.dim{fill:#5c6470;font-size:12px}\
 .name{font-size:19px;font-weight:700}.head{font-weight:600;text-anchor:middle}\
-.time{fill:var(--dim);font-size:12px;text-anchor:end;font-variant-numeric:tabular-nums}\
-.life{stroke:var(--line);stroke-width:1.5;stroke-dasharray:2 4}.mid{text-anchor:middle}\
-.end{text-anchor:end}.halo{paint-order:stroke;stroke:var(--paper);stroke-width:4px}";
+.time{fill:#5c6470;font-size:12px;text-anchor:end;font-variant-numeric:tabular-nums}\
+.life,.frame{stroke:#c9ced6;fill:none}.life{stroke-width:1.5;stroke-dasharray:2 4}\
+.mid{text-anchor:middle}.end{text-anchor:end}\
+.halo{paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}\
+@media(prefers-color-scheme:dark){.paper{fill:#14171c}text{fill:#e6e9ee}\
+.dim,.time{fill:#9aa3b0}.life,.frame{stroke:#3d4450}.halo{stroke:#14171c}}";
 
 /// The sequences as one SVG, on one scale at the foot.
 pub fn svg(sequences: &[Sequence]) -> String {
@@ -137,7 +139,7 @@ fn drawn(step: &Step, y: f64, colour: &str) -> String {
         middle + 5.0,
     ));
     // One lifeline apart there is little room, so the label may reach beyond.
-    let room = ((to - from).abs() - 10.0).max(COLUMN * 1.7);
+    let room = ((to - from).abs() - 10.0).max(COLUMN * 2.7);
     let half = room.min(words(step).chars().count() as f64 * LETTER) / 2.0;
     let centre =
         ((from + to) / 2.0).clamp(LEFT + half - 8.0, (PANEL - half - 8.0).max(LEFT + half));
@@ -162,7 +164,7 @@ fn foot(sequence: &Sequence, y: f64, longest: u64, colour: &str, left_out: usize
             let long = (at as f64 / longest.max(1) as f64 * full).max(2.0);
             format!(
                 "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{full}\" height=\"12\" rx=\"3\" \
-                 fill=\"none\" stroke=\"var(--line)\"/>\n<rect x=\"{LEFT}\" y=\"{y}\" \
+                 class=\"frame\"/>\n<rect x=\"{LEFT}\" y=\"{y}\" \
                  width=\"{long:.1}\" height=\"12\" rx=\"3\" fill=\"{colour}\"/>\n<text x=\"{LEFT}\" \
                  y=\"{}\">{} from due to the first consumer</text>\n",
                 y + 32.0,

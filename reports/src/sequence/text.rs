@@ -23,9 +23,9 @@ pub fn text(sequences: &[Sequence], style: Style) -> String {
     if sequences.len() > 1 {
         page.heading("From the moment it was due to the first consumer (virtual time)");
         for sequence in sequences {
-            let name = clean::name(&sequence.contender, 22);
+            let name = clean::name(&sequence.contender, 40);
             let time = sequence.received_ns().map_or("it never came".to_owned(), shown);
-            page.line(&[(Paint::Plain, &format!("  {name:<22} {time:>10}"))]);
+            page.line(&[(Paint::Plain, &format!("  {name:<40} {time:>10}"))]);
         }
     }
     page.finish()

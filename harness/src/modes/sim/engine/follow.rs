@@ -28,7 +28,7 @@ impl<C: Contender> Sim<C> {
         }
         let at = client_actor(&self.scenario, &self.cast, client);
         let what = match outcome {
-            Outcome::Sent => "sent; nothing more will be heard".to_owned(),
+            Outcome::Sent => "will hear nothing more of it".to_owned(),
             Outcome::Acked(proof) => {
                 let copies = if proof.copies == 1 { "copy" } else { "copies" };
                 format!("acknowledged: {} {copies}, {}", proof.copies, proof.durable.name())
