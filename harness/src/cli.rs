@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{bench, check, completions, later, list, matrix, new, report, run, soak, trace};
+use crate::cmd::{
+    bench, capacity, check, compare, completions, later, list, matrix, new, report, run, soak,
+    trace,
+};
 use crate::exit::{CliError, Exit};
 use crate::term;
 
@@ -14,11 +17,12 @@ Examples:
   lab run iot-50k                   run one in virtual time and embedded
   lab run mine.toml --mode sim      run your own, in virtual time only
   lab check mine.toml               what a scenario means, in words
+  lab compare before after          what became better or worse
   lab matrix                        what each contender has, and promises
   lab soak --seeds 200              random scenarios and faults, in search of
                                     broken promises
 
-Not there yet: capacity, compare, serve.
+Not there yet: serve.
 
 Exit codes: 0 done; 1 internal or output error; 2 usage or scenario error;
 3 no contender meets all objectives; 4 a trial is invalid or an objective
@@ -38,6 +42,8 @@ pub struct Cli {
 enum Verb {
     /// Run a scenario and compare the contenders
     Run(run::RunCli),
+    /// Find the highest rate that each contender sustains
+    Capacity(capacity::CapacityCli),
     /// Check a scenario and print what it means
     Check(check::CheckCli),
     /// List the built-in scenarios and what each teaches
@@ -50,16 +56,14 @@ enum Verb {
     Report(report::ReportCli),
     /// Follow one message through the contenders in virtual time
     Trace(trace::TraceCli),
+    /// Compare two records: better, worse, or no evidence
+    Compare(compare::CompareCli),
     /// Measure what the cores cost on this machine
     Bench(bench::BenchCli),
     /// Search random scenarios with random faults for broken promises
     Soak(soak::SoakCli),
     /// Print completions for a shell
     Completions(completions::CompletionsCli),
-    #[command(hide = true, disable_help_flag = true)]
-    Capacity(later::LaterCli),
-    #[command(hide = true, disable_help_flag = true)]
-    Compare(later::LaterCli),
     #[command(hide = true, disable_help_flag = true)]
     Serve(later::LaterCli),
 }
@@ -93,8 +97,8 @@ fn dispatch(verb: Verb) -> Result<Exit, CliError> {
         Verb::Report(args) => report::run(&args),
         Verb::Trace(args) => trace::run(args),
         Verb::Completions(args) => completions::run(&args),
-        Verb::Capacity(_) => later::refuse("capacity"),
-        Verb::Compare(_) => later::refuse("compare"),
+        Verb::Capacity(args) => capacity::run(args),
+        Verb::Compare(args) => compare::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Soak(args) => soak::run(&args),
         Verb::Serve(_) => later::refuse("serve"),

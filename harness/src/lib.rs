@@ -13,12 +13,14 @@
 //! **Where to start reading.** [`cli::main`], then [`cmd::run`], then [`session`].
 
 pub mod benching;
+pub mod capacity;
 pub mod cli;
 pub mod cmd;
 pub mod contenders;
 pub mod exit;
 pub mod measure;
 pub mod modes;
+pub mod record_file;
 pub mod scenario_file;
 pub mod session;
 pub mod soak;

@@ -2,7 +2,7 @@
 //!
 //! **What it is for.** A [`record::Record`] is the documented JSON file that a
 //! run leaves behind. The renderings ([`render::render`]) turn one into a page
-//! for a terminal or tables for a spreadsheet.
+//! for a terminal or tables for a spreadsheet; [`compare`] sets two side by side.
 //!
 //! **What it never does.** It knows the record and nothing else: no broker, no
 //! scenario file, no clock. It opens no file; callers hand it text and take text.
@@ -12,7 +12,10 @@
 //! **Where to start reading.** [`record`] for the fields, then [`text`].
 
 pub mod clean;
+pub mod compare;
 pub mod csv;
+pub mod markup;
 pub mod record;
 pub mod render;
+pub mod sequence;
 pub mod text;

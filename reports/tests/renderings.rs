@@ -3,7 +3,7 @@
 mod common;
 
 use lab_reports::clean;
-use lab_reports::record::Record;
+use lab_reports::record::{Capacity, CapacityPoint, Record};
 use lab_reports::render::{Format, RenderError, Style, render};
 
 fn text(record: &Record, width: usize) -> String {
@@ -17,6 +17,54 @@ fn csv(record: &Record, format: Format) -> String {
 #[test]
 fn a_whole_run_in_eighty_columns() {
     insta::assert_snapshot!(text(&common::sample(), 80));
+}
+
+/// Four contenders with presets in their names, in both modes, and what they sustain.
+#[test]
+fn four_contenders_with_long_names_fit() {
+    let mut record = common::sample();
+    let (sim, wall) = (record.trials[0].clone(), record.trials[1].clone());
+    record.trials.clear();
+    record.verdict.objectives.clear();
+    let names = ["nats", "jetstream:sync=always", "redis:resp=2,buffer=32MiB", "kafka:linger=0"];
+    for (at, name) in names.into_iter().enumerate() {
+        for trial in [&sim, &wall] {
+            let mut trial = trial.clone();
+            trial.contender = name.to_owned();
+            trial.by_subscription.retain(|subscription, _| subscription == "ingest");
+            trial.ack_proves.copies = u32::from(at == 1 || at == 3);
+            for point in &mut trial.series {
+                point.p99_us = point.p99_us.map(|us| us * (1.0 + at as f64));
+            }
+            record.trials.push(trial);
+        }
+        let rate = 100_000.0 * (1.0 + at as f64);
+        let point = |share: f64, p99_us: f64| CapacityPoint {
+            rate_per_s: rate * share,
+            achieved_per_s: rate * share.min(1.0),
+            p50_us: Some(p99_us / 2.0),
+            p99_us: Some(p99_us),
+            met: share <= 1.0,
+        };
+        record.capacity.push(Capacity {
+            contender: name.to_owned(),
+            rate_per_s: rate,
+            bracket: [rate, rate * 1.04],
+            limited_by: if at == 2 { "generator" } else { "node CPU" }.to_owned(),
+            at_least: at == 2,
+            knee_per_s: (at != 2).then_some(rate * 0.5),
+            edge_runs: [3, 3],
+            curve: [(0.25, 600.0), (0.5, 640.0), (1.0, 1_900.0), (1.04, 9e3), (2.0, 8e5)]
+                .map(|(share, p99)| point(share, p99))
+                .into(),
+            ..Capacity::default()
+        });
+    }
+    let page = text(&record, 80);
+    for line in page.lines() {
+        assert!(clean::width(line) <= 80, "{line}");
+    }
+    insta::assert_snapshot!(page);
 }
 
 #[test]

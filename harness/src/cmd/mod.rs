@@ -9,7 +9,9 @@
 //! **Where to start reading.** [`run`], the verb that the others serve.
 
 pub mod bench;
+pub mod capacity;
 pub mod check;
+pub mod compare;
 pub mod completions;
 pub mod later;
 pub mod list;

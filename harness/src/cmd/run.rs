@@ -58,6 +58,9 @@ pub struct RunCli {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeats: u32,
+    /// Then look for the highest rate that each contender sustains
+    #[arg(long)]
+    capacity: bool,
     /// A contender that must meet all objectives, or the exit code is 3
     #[arg(long, value_name = "NAME")]
     require: Vec<String>,
@@ -90,6 +93,8 @@ pub struct RunArgs {
     pub quick: bool,
     /// At least 1.
     pub repeats: u32,
+    /// Whether highest sustained rates are looked for, too.
+    pub capacity: bool,
     /// Dotted paths and TOML values, in order; a later one wins.
     pub sets: Vec<(String, String)>,
     /// Labels of contenders that must meet all objectives; all of them run.
@@ -123,6 +128,7 @@ fn resolve(args: RunCli) -> Result<RunArgs, CliError> {
         duration: args.duration,
         quick: args.quick,
         repeats: args.repeats,
+        capacity: args.capacity,
         sets: args.what.sets,
         require,
         out: args.out,
@@ -162,7 +168,8 @@ fn labels(required: &[String], specs: &[ContenderSpec]) -> Result<Vec<String>, C
     Ok(labels)
 }
 
-fn modes(text: &str) -> Result<Vec<Mode>, CliError> {
+/// The modes asked for, none twice.
+pub(super) fn modes(text: &str) -> Result<Vec<Mode>, CliError> {
     let mut modes = Vec::new();
     for name in text.split(',').map(str::trim) {
         let mode = match name {
@@ -205,7 +212,7 @@ pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 /// The command line with quotes where a shell needs them.
-fn typed(args: impl Iterator<Item = String>) -> String {
+pub(super) fn typed(args: impl Iterator<Item = String>) -> String {
     let plain = |arg: &str| {
         !arg.is_empty()
             && arg.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c))

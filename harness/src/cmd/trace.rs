@@ -1,6 +1,8 @@
 //! `lab trace`: the life of one message.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
 
 use super::run::{WhatCli, specs};
 use crate::contenders::ContenderSpec;
@@ -11,7 +13,9 @@ const EXAMPLES: &str = "\
 Examples:
   lab trace iot-50k --message 1000
       the thousandth message of the plan, in every contender
-  lab trace iot-50k --message 1000 --contenders nats --seed 7";
+  lab trace iot-50k --message 1000 --contenders nats --seed 7
+  lab trace iot-50k --message 1000 --format svg --out message.svg
+      the contenders side by side, for the board";
 
 /// Arguments of `lab trace`.
 #[derive(Debug, Args)]
@@ -22,6 +26,21 @@ pub struct TraceCli {
     /// Its place in the plan, from 0
     #[arg(long, value_name = "N")]
     message: u32,
+    /// How to draw it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: TraceForm,
+    /// Write it to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// How a message's way is drawn.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TraceForm {
+    /// One contender after the other, in 80 columns
+    Text,
+    /// Side by side, as a vector picture
+    Svg,
 }
 
 /// A trace, as the command line asks for it.
@@ -37,6 +56,10 @@ pub struct TraceArgs {
     pub seed: Option<u64>,
     /// Dotted paths and TOML values, in order; a later one wins.
     pub sets: Vec<(String, String)>,
+    /// How it is drawn.
+    pub form: TraceForm,
+    /// The file to write to, instead of standard output.
+    pub out: Option<PathBuf>,
 }
 
 /// Follows the message.
@@ -50,5 +73,7 @@ pub fn run(args: TraceCli) -> Result<Exit, CliError> {
         message: args.message,
         seed: args.what.seed,
         sets: args.what.sets,
+        form: args.format,
+        out: args.out,
     })
 }

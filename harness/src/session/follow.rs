@@ -6,13 +6,14 @@ use broker_contract::{Contender, SeedStream};
 use lab_workloads::scenario::model::Scenario;
 
 use super::trials::{Prepared, prepare_one};
-use crate::cmd::trace::TraceArgs;
+use crate::cmd::trace::{TraceArgs, TraceForm};
 use crate::contenders::{self, Visit};
 use crate::exit::{CliError, Exit};
 use crate::modes::sim;
 use crate::modes::sim::costs::Costs;
 use crate::modes::sim::tracing::{Actor, Trace};
 use crate::{scenario_file, term};
+use lab_reports::sequence::{self, Lane, Sequence, Step};
 
 /// Follows a message through every contender in virtual time.
 ///
@@ -26,7 +27,7 @@ pub fn trace(args: &TraceArgs) -> Result<Exit, CliError> {
         duration: None,
         quick: false,
     })?);
-    let mut out = String::new();
+    let mut sequences = Vec::new();
     for spec in &args.contenders {
         let prepared = prepare_one(&scenario, spec)?;
         let visit = Follow { scenario: &scenario, prepared: &prepared, number: args.message };
@@ -38,12 +39,19 @@ pub fn trace(args: &TraceArgs) -> Result<Exit, CliError> {
                 scenario.name, args.message
             )));
         }
-        if !out.is_empty() {
-            out.push('\n');
-        }
-        out.push_str(&draw(&spec.label, &trace));
+        sequences.push(sequence(&spec.label, &trace));
     }
-    term::print(&out)?;
+    let picture = match args.form {
+        TraceForm::Text => sequence::text(&sequences, term::style()),
+        TraceForm::Svg => sequence::svg(&sequences),
+    };
+    match &args.out {
+        None => term::print(&picture)?,
+        Some(file) => std::fs::write(file, &picture).map_err(|error| {
+            let shown = lab_reports::clean::line(&file.display().to_string(), 200);
+            CliError::Failed(format!("`{shown}` cannot be written: {error}"))
+        })?,
+    }
     Ok(Exit::Done)
 }
 
@@ -63,111 +71,46 @@ impl Visit for Follow<'_> {
     }
 }
 
-/// Columns between two lifelines.
-const COLUMN: usize = 17;
-/// Columns in front of the first lifeline, for the time.
-const MARGIN: usize = 12;
-
-/// The message's way as a sequence diagram of at most 80 columns.
-fn draw(contender: &str, trace: &Trace) -> String {
-    let mut out =
-        format!("{contender}: message {} on {} (virtual time)\n\n", trace.number, trace.channel);
+/// From the driver's actors to the lanes of a picture. A client is drawn as part
+/// of the application that it serves.
+fn sequence(contender: &str, trace: &Trace) -> Sequence {
     let begin = trace.steps.iter().map(|step| step.at_ns).min().unwrap_or(0);
-    let heads = ["publisher", "client", "node", "client", "consumer"];
-    out.push_str(&" ".repeat(MARGIN));
-    for head in heads.iter().take(4) {
-        out.push_str(&format!("{head:<COLUMN$}"));
-    }
-    out.push_str(heads[4]);
-    out.push('\n');
-    let mut steps = trace.steps.clone();
-    steps.sort_by_key(|step| step.at_ns);
-    for step in &steps {
-        let upward = is_upward(trace, &step.from, &step.to);
-        let (from, to) = (lane(&step.from, upward), lane(&step.to, upward));
-        let time = format!("{:>9.1} us", (step.at_ns - begin) as f64 / 1e3);
-        out.push_str(&format!("{time:<MARGIN$}{}\n", arrow(from, to)));
-        let who = who(&step.to, &step.from);
-        let text =
-            if who.is_empty() { step.what.clone() } else { format!("{}: {}", who, step.what) };
-        out.push_str(&format!("{}{text}\n", " ".repeat(MARGIN)));
-    }
-    let end = steps.last().map_or(begin, |step| step.at_ns);
-    out.push_str(&format!(
-        "\n{}{:.1} us from the intended moment to the last step\n",
-        " ".repeat(MARGIN),
-        (end - begin) as f64 / 1e3
-    ));
-    out
-}
-
-/// Whether a step belongs to the publishing side.
-fn is_upward(trace: &Trace, from: &Actor, to: &Actor) -> bool {
     let publisher = trace.steps.iter().find_map(|step| match &step.from {
-        Actor::Publisher(name, _) => Some(name.clone()),
+        Actor::Publisher(name, _) => Some(name.as_str()),
         _ => None,
     });
-    let is_publishers = |actor: &Actor| match (actor, &publisher) {
-        (Actor::Publisher(..), _) => true,
-        (Actor::Client(name, _), Some(publisher)) => name == publisher,
-        _ => false,
+    let lane = |actor: &Actor| match actor {
+        Actor::Publisher(..) => Lane::Publisher,
+        Actor::Client(name, _) if Some(name.as_str()) == publisher => Lane::Publisher,
+        Actor::Node => Lane::Node,
+        Actor::Disk => Lane::Disk,
+        Actor::Client(..) | Actor::Consumer(..) => Lane::Consumer,
     };
-    is_publishers(from) || is_publishers(to)
-}
-
-fn lane(actor: &Actor, upward: bool) -> usize {
-    match actor {
-        Actor::Publisher(..) => 0,
-        Actor::Client(..) if upward => 1,
-        Actor::Node => 2,
-        Actor::Client(..) => 3,
-        Actor::Consumer(..) => 4,
+    let steps = trace
+        .steps
+        .iter()
+        .map(|step| Step {
+            from: lane(&step.from),
+            to: lane(&step.to),
+            leaves_ns: step.at_ns - begin,
+            arrives_ns: step.until_ns.saturating_sub(begin),
+            who: who(&step.to).or_else(|| who(&step.from)).unwrap_or_default(),
+            what: step.what.clone(),
+        })
+        .collect();
+    Sequence {
+        contender: contender.to_owned(),
+        message: trace.number,
+        channel: trace.channel.clone(),
+        steps,
     }
 }
 
-fn who(to: &Actor, from: &Actor) -> String {
-    let name = |actor: &Actor| match actor {
+fn who(actor: &Actor) -> Option<String> {
+    match actor {
         Actor::Publisher(name, member)
         | Actor::Client(name, member)
-        | Actor::Consumer(name, member) => format!("{name}[{member}]"),
-        Actor::Node => String::new(),
-    };
-    let to = name(to);
-    if to.is_empty() { name(from) } else { to }
-}
-
-/// Lifelines with an arrow from one to another, or a mark on one.
-fn arrow(from: usize, to: usize) -> String {
-    let width = 4 * COLUMN + 1;
-    let mut line: Vec<char> = vec![' '; width];
-    for lane in 0..5 {
-        line[lane * COLUMN] = '|';
-    }
-    let (left, right) = (from.min(to) * COLUMN, from.max(to) * COLUMN);
-    if from == to {
-        line[left] = 'o';
-    } else {
-        for cell in &mut line[left + 1..right] {
-            *cell = '-';
-        }
-        if to > from {
-            line[right - 1] = '>';
-        } else {
-            line[left + 1] = '<';
-        }
-    }
-    line.into_iter().collect::<String>().trim_end().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arrows_point_where_they_go_and_fit() {
-        assert_eq!(&arrow(0, 1)[..18], "|--------------->|");
-        assert_eq!(&arrow(2, 1)[COLUMN..COLUMN * 2 + 1], "|<---------------|");
-        assert_eq!(&arrow(1, 1)[COLUMN..=COLUMN], "o");
-        assert!(MARGIN + arrow(0, 4).len() <= 81);
+        | Actor::Consumer(name, member) => Some(format!("{name}[{member}]")),
+        Actor::Node | Actor::Disk => None,
     }
 }

@@ -1,13 +1,14 @@
 //! Carries out a run: from arguments to a record on disk and a page on screen.
 //!
 //! **What it is for.** Ordering the trials ([`trials`]), telling people how far
-//! they are ([`progress`]), assembling the record ([`host`] for the machine),
+//! they are ([`progress`]), searching for capacity ([`capacity()`]), assembling the record ([`host`] for the machine),
 //! writing the files ([`output`]) and following one message ([`follow`]).
 //!
 //! **What it never does.** It measures and judges nothing by itself.
 //!
 //! **Where to start reading.** [`run`].
 
+mod capacity;
 mod follow;
 mod host;
 mod output;
@@ -27,6 +28,7 @@ use crate::exit::{CliError, Exit};
 use crate::measure::verdict;
 use crate::{scenario_file, term};
 
+pub use capacity::capacity;
 pub use follow::trace;
 pub use host::{machine, today};
 
@@ -59,9 +61,15 @@ pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
         winner.as_deref(),
         &interrupt,
     ));
+    let rates = if args.capacity && !interrupt.load(Ordering::Relaxed) {
+        capacity::search_all(&scenario, &prepared, &args.modes, args.quick, &interrupt)
+    } else {
+        Vec::new()
+    };
     let interrupted = interrupt.load(Ordering::Relaxed);
-    let record = assemble(args, &scenario, accounted, verdict, started_at, interrupted, &out);
-    let (record, histograms) = record;
+    let (mut record, histograms) =
+        assemble(args, &scenario, accounted, verdict, started_at, interrupted, &out);
+    record.capacity = rates;
     let written = out.write(&record, &histograms, &scenario.to_toml());
     show(args, &record)?;
     match written {

@@ -72,8 +72,13 @@ pub fn prepare_one(scenario: &Scenario, spec: &ContenderSpec) -> Result<Prepared
 
 impl Prepared {
     /// Runs `visit` with this contender's type.
-    fn with<V: Visit>(&self, visit: V) -> V::Out {
+    pub(super) fn with<V: Visit>(&self, visit: V) -> V::Out {
         contenders::with(&self.spec.name, visit).expect("a prepared contender is in the table")
+    }
+
+    /// Its name in the record.
+    pub fn label(&self) -> &str {
+        &self.spec.label
     }
 
     /// Its settings.
@@ -84,11 +89,6 @@ impl Prepared {
     /// Its name in the table of contenders.
     pub fn name(&self) -> &str {
         &self.spec.name
-    }
-
-    /// As asked for, with presets and settings.
-    pub fn label(&self) -> &str {
-        &self.spec.label
     }
 }
 
@@ -147,15 +147,17 @@ fn seed_of(scenario: &Scenario, repeat: u32) -> SeedStream {
     if repeat == 0 { root } else { root.fork("repeat").nth(u64::from(repeat)) }
 }
 
-struct RunOne<'a> {
-    scenario: &'a Arc<Scenario>,
-    prepared: &'a Prepared,
-    mode: Mode,
-    repeat: u32,
-    canary: Option<&'a Histogram<u64>>,
+/// One run of one contender, for [`Prepared::with`].
+pub(super) struct RunOne<'a> {
+    pub(super) scenario: &'a Arc<Scenario>,
+    pub(super) prepared: &'a Prepared,
+    pub(super) mode: Mode,
+    /// Another repeat draws from another seed.
+    pub(super) repeat: u32,
+    pub(super) canary: Option<&'a Histogram<u64>>,
     /// Instead of the shipped costs.
-    costs: Option<&'a Costs>,
-    watch: &'a Watch,
+    pub(super) costs: Option<&'a Costs>,
+    pub(super) watch: &'a Watch,
 }
 
 impl Visit for RunOne<'_> {
@@ -216,7 +218,7 @@ fn simulate(
     let jobs: Vec<(u32, &Prepared)> =
         (0..repeats).flat_map(|repeat| prepared.iter().map(move |p| (repeat, p))).collect();
     let all = on_all_cores(&jobs, interrupt, |(repeat, contender)| {
-        watched(progress, Mode::Sim, *repeat, contender, interrupt, |watch| {
+        watched(progress, scenario, Mode::Sim, *repeat, contender, interrupt, |watch| {
             contender.with(RunOne {
                 scenario,
                 prepared: contender,
@@ -252,17 +254,25 @@ fn embed(
             if interrupt.load(Ordering::Relaxed) {
                 break;
             }
-            all.push(watched(progress, Mode::Embedded, repeat, contender, interrupt, |watch| {
-                contender.with(RunOne {
-                    scenario,
-                    prepared: contender,
-                    mode: Mode::Embedded,
-                    repeat,
-                    canary: Some(&canary),
-                    costs: None,
-                    watch,
-                })
-            }));
+            all.push(watched(
+                progress,
+                scenario,
+                Mode::Embedded,
+                repeat,
+                contender,
+                interrupt,
+                |watch| {
+                    contender.with(RunOne {
+                        scenario,
+                        prepared: contender,
+                        mode: Mode::Embedded,
+                        repeat,
+                        canary: Some(&canary),
+                        costs: None,
+                        watch,
+                    })
+                },
+            ));
         }
     }
     all
@@ -271,6 +281,7 @@ fn embed(
 /// Runs one trial with a bar beside it.
 fn watched(
     progress: &Progress,
+    scenario: &Scenario,
     mode: Mode,
     repeat: u32,
     prepared: &Prepared,
@@ -283,14 +294,7 @@ fn watched(
     }
     let bar = progress.begin(name);
     let watch = Watch::new(interrupt.clone());
-    let done = Arc::new(AtomicBool::new(false));
-    let accounted = std::thread::scope(|scope| {
-        let follower = scope.spawn(|| bar.follow(&watch, &done));
-        let accounted = run(&watch);
-        done.store(true, Ordering::Release);
-        follower.thread().unpark();
-        accounted
-    });
+    let accounted = bar.beside(&watch, scenario, || run(&watch));
     bar.end(&summary(&accounted.trial));
     accounted
 }
@@ -307,7 +311,11 @@ fn summary(trial: &Trial) -> String {
 
 /// Response times of the same plan with nothing in between: a short warm-up, then
 /// a steady stretch at the plan's own rates.
-fn canary(scenario: &Arc<Scenario>, repeat: u32, interrupt: &Arc<AtomicBool>) -> Histogram<u64> {
+pub(super) fn canary(
+    scenario: &Arc<Scenario>,
+    repeat: u32,
+    interrupt: &Arc<AtomicBool>,
+) -> Histogram<u64> {
     let mut short = Scenario::clone(scenario);
     short.faults.clear();
     short.contenders.clear();

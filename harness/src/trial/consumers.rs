@@ -379,6 +379,12 @@ impl Consumers {
         self.seats[seat as usize].incarnation == incarnation
     }
 
+    /// Whether the application at `seat` is busy with another message.
+    pub fn is_working(&self, seat: u32, now: Time) -> bool {
+        let state = &self.seats[seat as usize];
+        !state.waiting.is_empty() || state.busy_until > now
+    }
+
     /// Whether a seat holds as much as it will, so that its client stops reading.
     pub fn is_full(&self, seat: u32) -> bool {
         let state = &self.seats[seat as usize];

@@ -1,8 +1,10 @@
 //! The binary as a user meets it: help, errors, exit codes, pages, pipes.
 
+mod comparing;
 mod errors;
 mod pages;
 mod records;
+mod tools;
 
 use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};

@@ -151,12 +151,27 @@ pub struct Capacity {
     pub mode: Mode,
     /// Offered messages per second.
     pub rate_per_s: f64,
-    /// The highest rate that was sustained and the lowest that was not.
+    /// The rate up to which every run held, and the lowest from which on none did.
     pub bracket: [f64; 2],
-    /// What stopped it: node CPU, disk, client or generator.
+    /// What stopped it: node CPU, disk, client, link, generator, machine (threads
+    /// waited for a core) or search (its own bounds); or not supported.
     pub limited_by: String,
     /// Latency against load, rates increasing.
     pub curve: Vec<CapacityPoint>,
+    /// Added: whether something other than the broker ended the search (the
+    /// generator, or the search's own bounds), so that the rate is a lower bound.
+    #[serde(default)]
+    pub at_least: bool,
+    /// Added: the highest rate before latency leaves its unloaded level; `None`
+    /// where the curve shows none.
+    #[serde(default)]
+    pub knee_per_s: Option<f64>,
+    /// Added: runs at the edge that agreed, and runs at the edge.
+    #[serde(default)]
+    pub edge_runs: [u32; 2],
+    /// Added: what to know about this figure, a sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// One step of a capacity search.

@@ -144,6 +144,14 @@ mod tests {
     }
 
     #[test]
+    fn bytes_change_their_unit() {
+        let cases = [(0, "0 B"), (612, "612 B"), (1_000, "1.00 kB"), (12_100_000_000, "12.1 GB")];
+        for (value, expected) in cases {
+            assert_eq!(bytes(value), expected);
+        }
+    }
+
+    #[test]
     fn a_small_share_is_not_nothing() {
         assert_eq!(share(0.0), "0 %");
         assert_eq!(share(0.0123), "1.23 %");

@@ -7,22 +7,22 @@ use crate::record::{Mode, Quantile, Record, Trial};
 
 /// All repeats of one contender in one mode.
 #[derive(Debug)]
-pub(super) struct Group<'a> {
+pub(crate) struct Group<'a> {
     /// Clean, and short enough for a line.
-    pub(super) contender: String,
+    pub(crate) contender: String,
     /// As in the record.
-    pub(super) key: &'a str,
-    pub(super) mode: Mode,
+    pub(crate) key: &'a str,
+    pub(crate) mode: Mode,
     /// In the order of their repeats; at least one.
-    pub(super) trials: Vec<&'a Trial>,
+    pub(crate) trials: Vec<&'a Trial>,
 }
 
 /// Groups by mode, and in a mode in the order in which contenders first ran.
 #[derive(Debug)]
-pub(super) struct Groups<'a>(pub(super) Vec<Group<'a>>);
+pub(crate) struct Groups<'a>(pub(crate) Vec<Group<'a>>);
 
 impl<'a> Groups<'a> {
-    pub(super) fn of(record: &'a Record) -> Groups<'a> {
+    pub(crate) fn of(record: &'a Record) -> Groups<'a> {
         let mut first_seen: BTreeMap<&str, usize> = BTreeMap::new();
         for trial in &record.trials {
             let next = first_seen.len();
@@ -50,11 +50,11 @@ impl<'a> Groups<'a> {
     }
 
     /// The groups of each mode that there is.
-    pub(super) fn by_mode(&self) -> impl Iterator<Item = (Mode, &[Group<'a>])> {
+    pub(crate) fn by_mode(&self) -> impl Iterator<Item = (Mode, &[Group<'a>])> {
         self.0.chunk_by(|a, b| a.mode == b.mode).map(|groups| (groups[0].mode, groups))
     }
 
-    pub(super) fn most_repeats(&self) -> usize {
+    pub(crate) fn most_repeats(&self) -> usize {
         self.0.iter().map(|group| group.trials.len()).max().unwrap_or(0)
     }
 }
@@ -67,7 +67,7 @@ impl Group<'_> {
     }
 
     /// The median over repeats of a figure; one that a run really had.
-    pub(super) fn median(&self, of: impl Fn(&Trial) -> Option<f64>) -> Option<f64> {
+    pub(crate) fn median(&self, of: impl Fn(&Trial) -> Option<f64>) -> Option<f64> {
         let mut values: Vec<f64> =
             self.counted().into_iter().filter_map(of).filter(|value| value.is_finite()).collect();
         values.sort_by(f64::total_cmp);
@@ -75,23 +75,23 @@ impl Group<'_> {
     }
 
     /// The sum over all repeats; an invalid trial's losses are losses too.
-    pub(super) fn sum(&self, of: impl Fn(&Trial) -> u64) -> u64 {
+    pub(crate) fn sum(&self, of: impl Fn(&Trial) -> u64) -> u64 {
         self.trials.iter().fold(0, |sum, trial| sum.saturating_add(of(trial)))
     }
 
     /// Whether the instrument's lag dominates this quantile in any repeat.
-    pub(super) fn is_limited(&self, quantile: Quantile) -> bool {
+    pub(crate) fn is_limited(&self, quantile: Quantile) -> bool {
         self.counted().iter().any(|trial| trial.delivery.response.is_limited(quantile))
     }
 
     /// The trial that stands for the others in a picture: the first that counts.
-    pub(super) fn shown(&self) -> &Trial {
+    pub(crate) fn shown(&self) -> &Trial {
         self.trials.iter().copied().find(|trial| trial.valid).unwrap_or(self.trials[0])
     }
 }
 
 /// What a mode's figures are.
-pub(super) const fn mode_label(mode: Mode) -> &'static str {
+pub(crate) const fn mode_label(mode: Mode) -> &'static str {
     match mode {
         Mode::Sim => "sim: simulated, in virtual time with modelled links and processors",
         Mode::Embedded => "embedded: measured on this machine, in one process, without links",

@@ -11,12 +11,13 @@
 //!
 //! **Where to start reading.** [`render`], which is the order of the page.
 
-mod figures;
-mod group;
+mod capacity;
+pub(crate) mod figures;
+pub(crate) mod group;
 mod ledger;
 mod notes;
 mod objectives;
-mod page;
+pub(crate) mod page;
 mod spark;
 mod table;
 mod tables;
@@ -49,9 +50,13 @@ pub fn render(record: &Record, style: Style) -> String {
     let mut page = Page::new(style);
     let groups = Groups::of(record);
     head(record, &mut page);
-    tables::speed(record, &groups, &mut page);
+    // A record of a capacity search alone has no trials, and misses none.
+    if !record.trials.is_empty() || record.capacity.is_empty() {
+        tables::speed(record, &groups, &mut page);
+    }
     tables::subscriptions(&groups, &mut page);
     tables::cost(&groups, &mut page);
+    capacity::write(record, &mut page);
     objectives::write(record, &mut page);
     spark::write(&groups, &mut page);
     ledger::write(&groups, &mut page);

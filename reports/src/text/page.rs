@@ -5,7 +5,7 @@ use crate::clean;
 
 /// How a piece of text is painted, where colour is wanted at all.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Paint {
+pub(crate) enum Paint {
     #[default]
     Plain,
     Bold,
@@ -30,23 +30,23 @@ impl Paint {
 
 /// A page that grows line by line. Every text that comes in is clean already.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(crate) struct Page {
     out: String,
     colour: bool,
     width: usize,
 }
 
 impl Page {
-    pub(super) fn new(style: Style) -> Page {
+    pub(crate) fn new(style: Style) -> Page {
         Page { out: String::new(), colour: style.colour, width: style.width.max(20) }
     }
 
-    pub(super) const fn width(&self) -> usize {
+    pub(crate) const fn width(&self) -> usize {
         self.width
     }
 
     /// One line made of pieces, cut at the width.
-    pub(super) fn line(&mut self, pieces: &[(Paint, &str)]) {
+    pub(crate) fn line(&mut self, pieces: &[(Paint, &str)]) {
         let mut left = self.width;
         let start = self.out.len();
         for (paint, text) in pieces {
@@ -69,7 +69,7 @@ impl Page {
 
     /// Wrapped text; `lead` stands before the first line and its width before
     /// the others. An empty text prints nothing.
-    pub(super) fn paragraph(&mut self, paint: Paint, lead: &str, text: &str) {
+    pub(crate) fn paragraph(&mut self, paint: Paint, lead: &str, text: &str) {
         let indent = clean::width(lead).min(self.width / 2);
         let lead =
             if indent < clean::width(lead) { clean::cut(lead, indent) } else { lead.to_owned() };
@@ -86,19 +86,19 @@ impl Page {
     }
 
     /// A heading, with a gap before it.
-    pub(super) fn heading(&mut self, text: &str) {
+    pub(crate) fn heading(&mut self, text: &str) {
         self.gap();
         self.paragraph(Paint::Bold, "", text);
     }
 
     /// One empty line, unless there is one.
-    pub(super) fn gap(&mut self) {
+    pub(crate) fn gap(&mut self) {
         if !self.out.is_empty() && !self.out.ends_with("\n\n") {
             self.out.push('\n');
         }
     }
 
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         let kept = self.out.trim_end().len();
         self.out.truncate(kept);
         self.out.push('\n');

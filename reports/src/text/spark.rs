@@ -6,7 +6,7 @@ use super::page::{Page, Paint};
 use crate::clean;
 use crate::record::{Fault, Point};
 
-const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+pub(super) const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Columns for the contender's name.
 const NAME: usize = 18;
 /// Columns for the range at the right.

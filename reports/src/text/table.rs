@@ -45,7 +45,7 @@ impl Column {
 }
 
 /// A cell: text, and how it is painted.
-pub(super) type Cell = (Paint, String);
+pub(crate) type Cell = (Paint, String);
 
 #[derive(Debug)]
 enum Row {
@@ -82,7 +82,7 @@ impl Table {
         self.painted(cells.into_iter().map(|text| (Paint::Plain, text)));
     }
 
-    pub(super) fn painted(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub(crate) fn painted(&mut self, cells: impl IntoIterator<Item = Cell>) {
         let mut cells: Vec<Cell> = cells
             .into_iter()
             .take(self.columns.len())
@@ -99,7 +99,7 @@ impl Table {
         page.finish()
     }
 
-    pub(super) fn write(&self, page: &mut Page) {
+    pub(crate) fn write(&self, page: &mut Page) {
         let widths = self.widths();
         let indent = self.indent();
         let needed = widths.iter().map(|width| width + 2).sum::<usize>() - 2;

@@ -170,7 +170,7 @@ impl<C: Contender> Sim<C> {
             Action::Outcome { ticket, outcome } => match ticket_of(ticket) {
                 TicketOf::Number(number) => {
                     self.sender.ended(number, &outcome, now);
-                    self.trace_outcome(number, client, &outcome);
+                    self.trace_outcome(number, client, released, &outcome);
                 }
                 TicketOf::Seat(seat) => match outcome {
                     Outcome::Done => {
@@ -197,6 +197,7 @@ impl<C: Contender> Sim<C> {
                     self.client_cpu_ns += self.costs.client_receive_ns;
                     let mut due = std::mem::take(&mut self.due);
                     self.consumers.received(seat, now, released, delivery, &mut due);
+                    self.trace_taken(seat);
                     self.plan_due(&mut due);
                     self.due = due;
                 }
@@ -267,13 +268,13 @@ impl<C: Contender> Sim<C> {
             }
         });
         let bytes = length(&frame);
+        let at = self.up_arrival(conn, sent, bytes);
         if let Some(trace) = &mut self.trace
-            && trace.is_in(&frame)
+            && let Some(messages) = trace.is_in(&frame)
         {
             let from = client_actor(&self.scenario, &self.cast, client);
-            trace.step(sent, from, Actor::Node, format!("sends ({bytes} B)"));
+            trace.hop(sent, at, from, Actor::Node, format!("sends {}", size(bytes, messages)));
         }
-        let at = self.up_arrival(conn, sent, bytes);
         self.schedule(at, Event::Up { conn, bytes, frame });
     }
 
@@ -282,6 +283,7 @@ impl<C: Contender> Sim<C> {
             FollowUp::Take { seat, incarnation } => {
                 let mut due = std::mem::take(&mut self.due);
                 let valid = self.consumers.wake(seat, incarnation, self.now, &mut due);
+                self.trace_taken(seat);
                 self.plan_due(&mut due);
                 self.due = due;
                 if valid {

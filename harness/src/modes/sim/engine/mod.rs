@@ -27,7 +27,7 @@ use super::costs::Costs;
 use super::disk::SimDisk;
 use super::hash::TraceHash;
 use super::links::Links;
-use super::tracing::{Actor, Trace};
+use super::tracing::{Actor, Storing, Trace, size};
 use super::wire::{Conn, Path, TRANSPORT_BYTES};
 use crate::measure::sampled::Moments;
 use crate::trial::away::{AwayLog, Change};
@@ -630,6 +630,7 @@ impl<C: Contender> Sim<C> {
             }
             Event::Synced { token, file, len, .. } => {
                 self.disk.complete_sync(file, len);
+                self.trace_synced(token);
                 self.hash.add(11, now_ns, token.0, 0);
                 self.resources.syncs += 1;
                 self.node_input(Input::Synced { token, result: Ok(()) }, 0.0);

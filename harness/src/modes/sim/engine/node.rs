@@ -60,10 +60,13 @@ impl<C: Contender> Sim<C> {
             }
         });
         if let Some(trace) = &mut self.trace
-            && trace.is_in(&frame)
+            && trace.is_in(&frame).is_some()
         {
-            let from = client_actor(&self.scenario, &self.cast, self.conns[conn as usize].client);
-            trace.step(self.now, from, Actor::Node, format!("arrives ({bytes} B)"));
+            if start > self.now {
+                let what = "waits for the node's core".to_owned();
+                trace.hop(self.now, start, Actor::Node, Actor::Node, what);
+            }
+            trace.storing = Storing::Taken(self.disk.written());
         }
         let input = Input::Frame { conn: ConnId(conn), frame };
         self.node_input(input, self.costs.take(bytes));
@@ -106,6 +109,9 @@ impl<C: Contender> Sim<C> {
         self.node_cpu_ns += cost;
         let finish = start.plus_nanos(cost as u64);
         self.node_busy = finish;
+        if appended > 0 {
+            self.trace_append(start, finish);
+        }
         let mut sends = 0;
         for effect in effects.drain(..) {
             if let Effect::Send { conn, frame } = effect {
@@ -162,6 +168,7 @@ impl<C: Contender> Sim<C> {
         self.disk_free = done;
         self.disk.sync_asked();
         let len = self.effects.disk().len(file).unwrap_or(0);
+        self.trace_sync(at, done, token);
         self.schedule(done, Event::Synced { boot: self.boots, token, file, len });
     }
 
@@ -194,13 +201,13 @@ impl<C: Contender> Sim<C> {
         self.conns[conn as usize].in_flight += u64::from(bytes);
         self.drained.push_back((conn, u64::from(bytes)));
         self.resources.bytes_out += u64::from(bytes);
+        let arrival = self.down_arrival(conn, at, bytes);
         if let Some(trace) = &mut self.trace
-            && trace.is_in(&frame)
+            && let Some(messages) = trace.is_in(&frame)
         {
             let to = client_actor(&self.scenario, &self.cast, self.conns[conn as usize].client);
-            trace.step(at, Actor::Node, to, format!("sends ({bytes} B)"));
+            trace.hop(at, arrival, Actor::Node, to, format!("sends {}", size(bytes, messages)));
         }
-        let arrival = self.down_arrival(conn, at, bytes);
         self.schedule(arrival, Event::Down { conn, bytes, released: at, frame });
     }
 
