@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{check, completions, later, list, matrix, new, report, run, soak, trace};
+use crate::cmd::{bench, check, completions, later, list, matrix, new, report, run, soak, trace};
 use crate::exit::{CliError, Exit};
 use crate::term;
 
@@ -18,7 +18,7 @@ Examples:
   lab soak --seeds 200              random scenarios and faults, in search of
                                     broken promises
 
-Not there yet: capacity, compare, bench, serve.
+Not there yet: capacity, compare, serve.
 
 Exit codes: 0 done; 1 internal or output error; 2 usage or scenario error;
 3 no contender meets all objectives; 4 a trial is invalid or an objective
@@ -50,6 +50,8 @@ enum Verb {
     Report(report::ReportCli),
     /// Follow one message through the contenders in virtual time
     Trace(trace::TraceCli),
+    /// Measure what the cores cost on this machine
+    Bench(bench::BenchCli),
     /// Search random scenarios with random faults for broken promises
     Soak(soak::SoakCli),
     /// Print completions for a shell
@@ -58,8 +60,6 @@ enum Verb {
     Capacity(later::LaterCli),
     #[command(hide = true, disable_help_flag = true)]
     Compare(later::LaterCli),
-    #[command(hide = true, disable_help_flag = true)]
-    Bench(later::LaterCli),
     #[command(hide = true, disable_help_flag = true)]
     Serve(later::LaterCli),
 }
@@ -95,7 +95,7 @@ fn dispatch(verb: Verb) -> Result<Exit, CliError> {
         Verb::Completions(args) => completions::run(&args),
         Verb::Capacity(_) => later::refuse("capacity"),
         Verb::Compare(_) => later::refuse("compare"),
-        Verb::Bench(_) => later::refuse("bench"),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Soak(args) => soak::run(&args),
         Verb::Serve(_) => later::refuse("serve"),
     }

@@ -4,13 +4,15 @@
 //! each verb, [`contenders`] is the static table of who competes, [`session`]
 //! carries out a run: [`modes`] drive nodes and clients, [`trial`] holds what
 //! every mode shares, [`measure`] turns events into figures and a verdict.
-//! [`soak`] searches random scenarios for broken promises.
+//! [`soak`] searches random scenarios for broken promises; [`benching`] times the
+//! cores for the costs that virtual time charges.
 //!
 //! **What it never does.** It implements no broker and judges no figure by
 //! itself: cores are in `brokers/`, the books in `workloads/`, pages in `reports/`.
 //!
 //! **Where to start reading.** [`cli::main`], then [`cmd::run`], then [`session`].
 
+pub mod benching;
 pub mod cli;
 pub mod cmd;
 pub mod contenders;

@@ -8,6 +8,7 @@
 //!
 //! **Where to start reading.** [`run`], the verb that the others serve.
 
+pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod later;

@@ -115,6 +115,7 @@ fn costs() -> Costs {
         frame_out_ns: 500.0,
         byte_out_ns: 1.0,
         client_send_ns: 100.0,
+        client_record_ns: 0.0,
         client_receive_ns: 100.0,
         append_ns: 0.0,
         append_byte_ns: 0.0,

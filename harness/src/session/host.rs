@@ -35,6 +35,17 @@ pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// The day, in UTC.
+pub fn today() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
+}
+
+/// The machine in a few words.
+pub fn machine() -> String {
+    let host = host();
+    format!("{}, {} cores, {}", host.cpu, host.cores, host.os)
+}
+
 /// The time now, for the name of a folder.
 pub fn stamp() -> String {
     jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string()

@@ -28,6 +28,7 @@ use crate::measure::verdict;
 use crate::{scenario_file, term};
 
 pub use follow::trace;
+pub use host::{machine, today};
 
 /// Runs the scenario, writes the record and shows the comparison.
 ///

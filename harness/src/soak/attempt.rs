@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use broker_contract::{Contender, SeedStream};
+use broker_contract::{Configured, Contender, SeedStream};
 use lab_reports::record::{Mode, Trial};
 use lab_workloads::scenario::Scenario;
 
@@ -39,6 +39,8 @@ pub struct Attempt {
     pub deliveries: u64,
     /// Events of virtual time.
     pub events: u64,
+    /// Bytes that the node wrote to its disk.
+    pub stored_bytes: u64,
     /// Rare events by name.
     pub rare: BTreeMap<String, u64>,
     /// What became of damaged stores.
@@ -47,14 +49,29 @@ pub struct Attempt {
 
 /// Plays the draft against `C`. `spec` holds presets and settings of the command line.
 pub fn attempt<C: Contender>(draft: &Draft, spec: &ContenderSpec, extras: Extras) -> Attempt {
-    let played = panics::caught(|| play::<C>(draft, spec, extras));
+    attempt_with::<C>(draft, spec, extras, &|configured| configured)
+}
+
+/// As [`attempt`], with a configuration that `change` has had its way with.
+pub fn attempt_with<C: Contender>(
+    draft: &Draft,
+    spec: &ContenderSpec,
+    extras: Extras,
+    change: &dyn Fn(Configured<C>) -> Configured<C>,
+) -> Attempt {
+    let played = panics::caught(|| play::<C>(draft, spec, extras, change));
     played.unwrap_or_else(|panic| Attempt {
         violations: vec![Violation::new(Kind::Panic, panic)],
         ..Attempt::default()
     })
 }
 
-fn play<C: Contender>(draft: &Draft, spec: &ContenderSpec, extras: Extras) -> Attempt {
+fn play<C: Contender>(
+    draft: &Draft,
+    spec: &ContenderSpec,
+    extras: Extras,
+    change: &dyn Fn(Configured<C>) -> Configured<C>,
+) -> Attempt {
     let invalid = |what: String| Attempt {
         violations: vec![Violation::new(Kind::Invalid, what)],
         ..Attempt::default()
@@ -72,7 +89,7 @@ fn play<C: Contender>(draft: &Draft, spec: &ContenderSpec, extras: Extras) -> At
         Err(error) => return invalid(error.to_string()),
     };
     let configured = match C::configure(&settings) {
-        Ok(configured) => configured,
+        Ok(configured) => change(configured),
         Err(error) => return invalid(error.to_string()),
     };
     let seed = SeedStream::new(scenario.seed);
@@ -109,6 +126,7 @@ fn play<C: Contender>(draft: &Draft, spec: &ContenderSpec, extras: Extras) -> At
         messages: trial.ledger.messages.attempted,
         deliveries: trial.ledger.deliveries.delivered,
         events,
+        stored_bytes: trial.resources.disk_bytes,
         rare: rare(&scenario, trial),
         damaged,
     }

@@ -18,6 +18,9 @@ pub struct Costs {
     pub byte_out_ns: f64,
     /// A client submits an operation and sends its frame.
     pub client_send_ns: f64,
+    /// Each message in that frame, for clients that put many into one.
+    #[serde(default)]
+    pub client_record_ns: f64,
     /// A client receives a delivery and hands it to the application.
     pub client_receive_ns: f64,
     /// A disk write of one gathered batch, page cache.
@@ -53,13 +56,14 @@ impl Costs {
     }
 
     /// What each part is called, and what it costs in nanoseconds.
-    pub fn parts(&self) -> [(&'static str, f64); 9] {
+    pub fn parts(&self) -> [(&'static str, f64); 10] {
         [
             ("node, per frame in", self.frame_in_ns),
             ("node, per byte in", self.byte_in_ns),
             ("node, per frame out", self.frame_out_ns),
             ("node, per byte out", self.byte_out_ns),
             ("client, per frame sent", self.client_send_ns),
+            ("client, per message in a frame", self.client_record_ns),
             ("client, per delivery", self.client_receive_ns),
             ("disk, per gathered write", self.append_ns),
             ("disk, per byte written", self.append_byte_ns),
@@ -77,6 +81,7 @@ impl Costs {
             &mut costs.frame_out_ns,
             &mut costs.byte_out_ns,
             &mut costs.client_send_ns,
+            &mut costs.client_record_ns,
             &mut costs.client_receive_ns,
             &mut costs.append_ns,
             &mut costs.append_byte_ns,
@@ -98,6 +103,11 @@ impl Costs {
     /// The node's time for sending a frame of `bytes`.
     pub fn send(&self, bytes: u32) -> f64 {
         self.frame_out_ns + self.byte_out_ns * f64::from(bytes)
+    }
+
+    /// The client's time for sending a frame with `messages` in it.
+    pub fn client_send(&self, messages: u32) -> f64 {
+        self.client_send_ns + self.client_record_ns * f64::from(messages)
     }
 
     /// The client's time for a delivery.

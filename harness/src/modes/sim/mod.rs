@@ -13,7 +13,7 @@
 //! connections and delays; [`faults`] for what goes wrong.
 
 pub mod costs;
-mod disk;
+pub mod disk;
 pub mod engine;
 mod faults;
 mod hash;

@@ -250,10 +250,15 @@ impl<C: Contender> Sim<C> {
         frame: <BrokerOf<C> as Broker>::Up,
     ) {
         let Some(conn) = self.link(client, link) else { return };
+        let mut messages = 0;
+        if self.costs.client_record_ns > 0.0 {
+            frame.payloads(&mut |_| messages += 1);
+        }
+        let cost_ns = self.costs.client_send(messages);
         let slot = &mut self.slots[client as usize];
-        let sent = self.now.max(slot.busy_until).plus_nanos(self.costs.client_send_ns as u64);
+        let sent = self.now.max(slot.busy_until).plus_nanos(cost_ns as u64);
         slot.busy_until = sent;
-        self.client_cpu_ns += self.costs.client_send_ns;
+        self.client_cpu_ns += cost_ns;
         let sent_ns = sent.nanos_since(self.zero);
         let sent_at = &mut self.sent_at;
         frame.payloads(&mut |payload| {
