@@ -62,6 +62,10 @@ pub fn row(contender: &str, mode: Mode, own: f64, found: &Found, steps: &[Step])
     {
         notes.push(format!("beyond the edge: {}", words(miss)));
     }
+    let doubts: Vec<&String> = steps.iter().filter_map(|step| step.doubt.as_ref()).collect();
+    if let Some(first) = doubts.first() {
+        notes.push(format!("in {} of {} runs of steps {first}", doubts.len(), steps.len()));
+    }
     if found.edge.met < found.edge.runs {
         notes.push(format!(
             "{} of {} runs at the edge held; every run held up to {:.0} a second",

@@ -100,6 +100,7 @@ mod tests {
             p50_us: None,
             p99_us: None,
             miss,
+            doubt: None,
             node_busy,
             stages,
             disk: false,

@@ -11,6 +11,12 @@ use crate::trial::account::Accounted;
 /// Share of the deliveries due in the hold by which the backlog may grow.
 const GROWTH: f64 = 0.02;
 
+/// By the wall clock, a node that is busy less than this share of the time, with
+/// a median at most [`FAR_WITHIN`] of the target, does not make a tail: threads
+/// that wait for a core do.
+const IDLE: f64 = 0.5;
+const FAR_WITHIN: f64 = 0.1;
+
 /// Samples below which not even a rough quantile is worth having.
 const ROUGH: u64 = 100;
 
@@ -85,7 +91,7 @@ pub enum Miss {
     Loss(String),
     /// More came in than went out.
     Backlog,
-    /// The generator did not send the plan, or its own lag is what was measured.
+    /// The generator did not send the plan.
     Generator(String),
     /// The contender cannot do this at any rate.
     Impossible(String),
@@ -106,6 +112,8 @@ pub struct Step {
     pub p99_us: Option<f64>,
     /// Why it did not hold; `None` if it did.
     pub miss: Option<Miss>,
+    /// Why an objective could not be judged, so that backlog and loss decided.
+    pub doubt: Option<String>,
     /// Node time as a share of the time in which messages were sent.
     pub node_busy: f64,
     /// Mean microseconds by stage ([`STAGES`]).
@@ -132,22 +140,55 @@ pub fn judge(scenario: &Scenario, factor: f64, rate: f64, shape: Shape, run: &Ac
         }
         (all.len() >= ROUGH).then(|| all.value_at_quantile(q) as f64 / 1e3)
     };
+    let node_busy = trial.resources.node_cpu_s.unwrap_or(0.0) / sending_s;
+    let disk = trial.resources.disk_bytes > 0 || trial.resources.syncs > 0;
+    // A disk makes tails of its own while the node is idle.
+    let idle = !trial.mode.is_simulated() && node_busy < IDLE && !disk;
+    let (miss, doubt) = miss(scenario, run, &backlog, largest_burst(scenario) * copies, idle);
     Step {
         factor,
         rate_per_s: rate,
         achieved_per_s: trial.sent_per_s * backlog.kept_up(),
         p50_us: trial.delivery.response.p50_us.or_else(|| rough(0.5)),
         p99_us: trial.delivery.response.p99_us.or_else(|| rough(0.99)),
-        miss: miss(scenario, run, &backlog, largest_burst(scenario) * copies),
-        node_busy: trial.resources.node_cpu_s.unwrap_or(0.0) / sending_s,
+        miss,
+        doubt,
+        node_busy,
         stages: STAGES.map(|stage| trial.anatomy.get(stage).copied().unwrap_or(0.0)),
-        disk: trial.resources.disk_bytes > 0 || trial.resources.syncs > 0,
+        disk,
         copies,
         work: attempted + trial.ledger.deliveries.expected,
     }
 }
 
-fn miss(scenario: &Scenario, run: &Accounted, backlog: &Backlog, burst: f64) -> Option<Miss> {
+/// Why the step did not hold, if so, and why an objective was not judged, if so.
+fn miss(
+    scenario: &Scenario,
+    run: &Accounted,
+    backlog: &Backlog,
+    burst: f64,
+    idle: bool,
+) -> (Option<Miss>, Option<String>) {
+    if let Some(miss) = fell_behind(scenario, run, backlog, burst) {
+        return (Some(miss), None);
+    }
+    let mut doubt = None;
+    for objective in &scenario.objectives {
+        match judged(scenario, objective, run, idle) {
+            Judged::Met => {}
+            Judged::Missed(miss) => return (Some(miss), None),
+            Judged::Doubtful(why) => doubt = Some(why),
+        }
+    }
+    (None, doubt)
+}
+
+fn fell_behind(
+    scenario: &Scenario,
+    run: &Accounted,
+    backlog: &Backlog,
+    burst: f64,
+) -> Option<Miss> {
     let trial = &run.trial;
     // A subscription that nothing is asked of may be missing; one that an
     // objective judges may not.
@@ -173,42 +214,65 @@ fn miss(scenario: &Scenario, run: &Accounted, backlog: &Backlog, burst: f64) -> 
             return Some(Miss::Loss(format!("`{name}` lost {lost} deliveries")));
         }
     }
-    if backlog.grows(burst) {
-        return Some(Miss::Backlog);
-    }
-    scenario.objectives.iter().find_map(|objective| missed_objective(scenario, objective, run))
+    backlog.grows(burst).then_some(Miss::Backlog)
 }
 
-/// An objective that did not hold. A figure that the instrument's own lag
-/// dominates decides when it is within the target, since the lag only adds to it.
-fn missed_objective(scenario: &Scenario, objective: &Objective, run: &Accounted) -> Option<Miss> {
+/// What became of an objective.
+enum Judged {
+    Met,
+    Missed(Miss),
+    /// The machine made the figure, and not the broker.
+    Doubtful(String),
+}
+
+/// Judges an objective. A figure that the instrument's own lag dominates decides
+/// when it is within the target, since the lag only adds to it, and when it is
+/// beyond the target without the lag, too.
+fn judged(scenario: &Scenario, objective: &Objective, run: &Accounted, idle: bool) -> Judged {
     let mut one = scenario.clone();
     one.objectives = vec![objective.clone()];
     let results = verdict::judge(&one, std::slice::from_ref(run), &[]).objectives;
-    let result = results.first()?;
+    let Some(result) = results.first() else { return Judged::Met };
     let name = &scenario.populations[objective.population].name;
     let words = format!("{} at `{name}`", objective.metric.name().replace('_', " "));
-    match result.outcome {
-        Outcome::Met => None,
-        Outcome::Missed => Some(Miss::Objective(words)),
-        Outcome::Unsupported => Some(Miss::Impossible(result.reason.clone().unwrap_or(words))),
-        Outcome::Undecided => match result.actual {
-            Some(actual) if actual <= objective.target => None,
-            Some(_) => Some(Miss::Generator(format!("its own lag dominates the {words}"))),
-            // Too few samples for the rule of 100/(1-q): a rough figure decides.
-            None => {
-                let rough = run.by_subscription.get(name).and_then(|pair| {
-                    let times = &pair.response;
-                    let share = share_of(objective.metric);
-                    (times.len() >= ROUGH).then(|| times.value_at_quantile(share) as f64 / 1e3)
-                });
-                match rough {
-                    Some(rough) if rough <= objective.target => None,
-                    _ => Some(Miss::Objective(words)),
-                }
-            }
-        },
+    let times = run.by_subscription.get(name).map(|pair| &pair.response);
+    // Too few samples for the rule of 100/(1-q): a rough figure decides.
+    let rough = || {
+        let times = times.filter(|times| times.len() >= ROUGH)?;
+        Some(times.value_at_quantile(share_of(objective.metric)) as f64 / 1e3)
+    };
+    match (result.outcome, result.actual) {
+        (Outcome::Met, _) => return Judged::Met,
+        (Outcome::Unsupported, _) => {
+            return Judged::Missed(Miss::Impossible(result.reason.clone().unwrap_or(words)));
+        }
+        (Outcome::Missed, _) if !objective.metric.is_latency() => {
+            return Judged::Missed(Miss::Objective(words));
+        }
+        (Outcome::Missed | Outcome::Undecided, _) => {}
     }
+    let limited = result.outcome == Outcome::Undecided && result.actual.is_some();
+    let Some(actual) = result.actual.or_else(rough) else {
+        return Judged::Missed(Miss::Objective(words));
+    };
+    if actual <= objective.target {
+        return Judged::Met;
+    }
+    let median = times.map_or(f64::INFINITY, |times| times.value_at_quantile(0.5) as f64 / 1e3);
+    if idle && median <= objective.target * FAR_WITHIN {
+        return Judged::Doubtful(format!(
+            "{words} was missed while the node was idle most of the time and the median far \
+             within the target: threads waited for a core, so backlog and loss decided"
+        ));
+    }
+    let generator = &run.trial.generator;
+    let lag = generator.lag_p99_us.unwrap_or(0.0).max(generator.canary_p99_us.unwrap_or(0.0));
+    if limited && actual - lag <= objective.target {
+        return Judged::Doubtful(format!(
+            "the instrument's own lag dominates {words}, so backlog and loss decided"
+        ));
+    }
+    Judged::Missed(Miss::Objective(words))
 }
 
 const fn share_of(metric: Metric) -> f64 {

@@ -185,7 +185,8 @@ pub(super) fn side(name: &str, record: &Record) -> Side {
         name: clean::line(name, 200),
         started_at: clean::line(&record.started_at, 40),
         lab,
-        host: format!("{}, {}", machine(&record.host), clean::line(&record.host.os, 60)),
+        host: format!("{}, {}", machine(&record.host), clean::line(&record.host.os, 60))
+            .replace('`', ""),
         seed: record.seed,
     }
 }

@@ -88,10 +88,9 @@ fn one(pair: &Pair) -> String {
     let interval = if pair.by_seed { "range over seeds" } else { "95 % interval" };
     out.push_str(&format!(
         "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"figures of {0}, {1}\">\n\
-         <table>\n<thead><tr><th scope=\"col\">figure</th><th scope=\"col\" class=\"n\">A</th><th \
+         <table>\n<thead><tr><th scope=\"col\">figure</th><th scope=\"col\">finding</th><th scope=\"col\" class=\"n\">A</th><th \
          scope=\"col\" class=\"n\">B</th><th scope=\"col\" class=\"n\">change</th><th \
-         scope=\"col\">{interval}, to ±{2}</th><th scope=\"col\" class=\"n\">p</th><th \
-         scope=\"col\">finding</th></tr></thead>\n<tbody>\n",
+         scope=\"col\">{interval}, to ±{2}</th><th scope=\"col\" class=\"n\">p</th></tr></thead>\n<tbody>\n",
         attribute(&pair.contender),
         pair.mode,
         percent(reach).trim_start_matches('+'),
@@ -113,19 +112,19 @@ fn line(row: &Row, reach: f64) -> String {
     let reason = if row.reason.is_empty() {
         String::new()
     } else {
-        format!(" <span class=\"dim\">{}</span>", attribute(&row.reason))
+        format!("<br><span class=\"dim\">{}</span>", attribute(&row.reason))
     };
     format!(
-        "<tr class=\"{class}\"><th scope=\"row\">{}</th><td class=\"n\">{}</td><td \
-         class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td><td><b>{}</b>\
-         {reason}</td></tr>\n",
+        "<tr class=\"{class}\"><th scope=\"row\">{}</th><td><b>{}</b>{reason}</td><td \
+         class=\"n\">{}</td><td \
+         class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td></tr>\n",
         attribute(&row.title),
+        row.finding.name(),
         figure(row.a),
         figure(row.b),
         row.change.map_or("-".to_owned(), percent),
         drawn(row, reach),
         attribute(&p_value(row)),
-        row.finding.name(),
     )
 }
 
