@@ -6,7 +6,7 @@
 //! [`judge`] says which promises were broken; [`shrink`] looks for a smaller
 //! draft that breaks the same one; [`search`] does all of this over many seeds
 //! on several threads and counts what was reached. [`store`] damages the files
-//! that a run left behind and boots from them; [`flaws`] plants faults of known
+//! that a run left behind and boots from them; `flaws` plants faults of known
 //! kinds in honest contenders, so that the search itself is tested.
 //!
 //! **What it never does.** It reads no clock in a run and names no broker: what

@@ -16,7 +16,7 @@ use lab::trial::Watch;
 use lab::trial::account::{Accounted, Label, account};
 use lab_reports::record::{Mode, Trial};
 use lab_workloads::scenario::model::Scenario;
-use lab_workloads::scenario::{Options, parse};
+use lab_workloads::scenario::{Options, built_in, parse};
 
 use client::Stored;
 use node::Flaw;
@@ -245,4 +245,36 @@ fn the_same_seed_gives_the_same_trace() {
     };
     assert_eq!(hash(5), hash(5));
     assert_ne!(hash(5), hash(6));
+}
+
+/// The scenario that the lab carries for this, against a broker that keeps what it
+/// acknowledges.
+#[test]
+fn the_payments_that_come_with_the_lab_lose_nothing_that_was_acknowledged() {
+    let text = built_in().iter().find(|(name, _)| *name == "payments").expect("it is there").1;
+    let parsed = |sets: &[String]| {
+        let options = Options { sets, ..Options::default() };
+        Arc::new(parse("payments", text, &[], &options).unwrap_or_else(|e| panic!("{e:?}")))
+    };
+    let trial = run(&parsed(&[]), Mode::Sim, Flaw::None, true);
+    let books = &trial.ledger_by_subscription;
+    assert_eq!(lost(&trial).1, 0, "{:?}", trial.ledger);
+    for name in ["ledger", "notify", "auditor"] {
+        let of = &books[name];
+        assert_eq!(of.acked_lost.len(), 0, "{name}: {of:?}");
+        assert_eq!(of.deliveries.delivered, of.deliveries.expected, "{name}: {of:?}");
+    }
+    assert_eq!(books["ledger"].unprocessed, 0);
+    assert!(books["ledger"].poison > 0 && trial.ledger.given_up > 0, "{:?}", trial.ledger);
+    assert!(trial.faults.iter().all(|fault| fault.took_effect));
+    let p99 = trial.by_subscription["ledger"].response.p99_us;
+    assert!(p99.is_some(), "enough deliveries for the percentile that is judged");
+
+    let power = parsed(&["faults.1.how=power-loss".to_owned()]);
+    let unsynced = run(&power, Mode::Sim, Flaw::None, false);
+    assert_eq!(lost(&unsynced).1, 0, "{:?}", unsynced.ledger);
+    assert!(unsynced.ledger.acked_lost["power_loss"] > 0);
+    let synced = run(&power, Mode::Sim, Flaw::None, true);
+    assert_eq!(lost(&synced).1, 0, "{:?}", synced.ledger);
+    assert_eq!(synced.ledger.acked_lost.len(), 0, "{:?}", synced.ledger);
 }

@@ -312,7 +312,7 @@ fn supervise(
         if watch.interrupted() {
             return true;
         }
-        if now >= ends {
+        if now >= ends || shared.stopped() {
             return false;
         }
         let activity = shared.activity.load(Ordering::Relaxed);

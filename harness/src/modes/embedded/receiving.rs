@@ -362,6 +362,16 @@ impl<C: Contender> Running<C> {
 
     fn fault(&mut self, index: usize, begins: bool, now: Time) {
         let scenario = self.scenario.clone();
+        let has_joined = |population: usize| {
+            let joins_ns = self.joins_ns(population);
+            self.host.zero().is_some_and(|zero| now >= zero.plus_nanos(joins_ns))
+        };
+        if let FaultKind::SubscriberRestart { population, .. } = scenario.faults[index].kind
+            && !has_joined(population)
+        {
+            // Who is not there yet cannot stop, and comes when its time has come.
+            return;
+        }
         match &scenario.faults[index].kind {
             FaultKind::SubscriberRestart { population, first, members, graceful } => {
                 let cast = self.room.consumers.cast();
