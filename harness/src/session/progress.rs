@@ -128,7 +128,7 @@ mod tests {
     fn the_phase_follows_the_thousandths() {
         let scenario =
             load(&Wanted { scenario: "iot-50k", ..Wanted::default() }).expect("built in");
-        let phases = [0, 1, 100, 900, 990].map(|permille| phase(&scenario, permille));
+        let phases = [0, 1, 100, 880, 990].map(|permille| phase(&scenario, permille));
         assert_eq!(phases, ["set-up", "warm-up", "steady", "steady", "drain"]);
     }
 }

@@ -93,7 +93,7 @@ fn play<C: Contender>(
         Err(error) => return invalid(error.to_string()),
     };
     let seed = SeedStream::new(scenario.seed);
-    let costs = Costs::of(C::NAME);
+    let costs = Costs::of(&spec.name);
     let run = || sim::run_inspected::<C>(&scenario, &configured, &costs, seed);
     let Inspected { raw, complaints, never_ended, disk } = run();
     let trace_hash = raw.trace_hash.unwrap_or_default();

@@ -109,7 +109,7 @@ pub fn judge(
         add(Kind::Sums, format!("{messages:?}, {deliveries:?}"));
     }
     for (name, ledger) in &trial.ledger_by_subscription {
-        if ledger.duplicates > 0 && duplicates_forbidden(draft, promises) {
+        if ledger.duplicates > 0 && duplicates_forbidden(draft, promises, name) {
             add(Kind::Duplicate, format!("`{name}`: {} unmarked duplicates", ledger.duplicates));
         }
         if ledger.reordered > 0 && order_expected(draft, promises, name) {
@@ -146,10 +146,16 @@ pub fn judge(
 
 /// Whether an unmarked duplicate breaks a promise: always where at most one copy
 /// is promised; elsewhere only while nobody crashes or comes and goes, which is
-/// what a retry or a replay needs.
-fn duplicates_forbidden(draft: &Draft, promises: &Promises) -> bool {
+/// what a retry or a replay needs. Where members share work that they acknowledge,
+/// a redelivery to one may be taken before the delivery that waits with another,
+/// which then comes second and bears no mark.
+fn duplicates_forbidden(draft: &Draft, promises: &Promises, name: &str) -> bool {
     let joins = draft.receivers.iter().any(|receiver| receiver.joins_percent.is_some());
-    promises.at_most_once || !(draft.crashes() || draft.restarts() || joins)
+    let overtakes = draft.receivers.iter().any(|receiver| {
+        let acknowledges = !matches!(receiver.keeping.ack, "" | "none");
+        receiver.name == name && receiver.grouped && receiver.count > 1 && acknowledges
+    });
+    promises.at_most_once || !(draft.crashes() || draft.restarts() || joins || overtakes)
 }
 
 /// Whether every message of a subscription must be processed in the end: each is

@@ -3,6 +3,7 @@
 
 mod client;
 mod node;
+mod soak;
 
 use std::sync::Arc;
 
