@@ -11,6 +11,9 @@
 //! are neither claimed nor advertised.
 //!
 //! **Where to start reading.** [`frame`] for what travels and for the record
-//! batch, then the node.
+//! batch, then [`node`].
 
 pub mod frame;
+pub mod node;
+
+pub use node::{Kafka, KafkaConfig};

@@ -12,8 +12,9 @@ pub struct RecordView {
     pub offset_delta: i32,
     /// Its timestamp less the batch's base timestamp, in milliseconds.
     pub timestamp_delta: i64,
-    /// Where the whole record lies, its length included.
-    pub whole: Range<usize>,
+    /// Where the record lies from its key on: all of it that says nothing about
+    /// its batch.
+    pub body: Range<usize>,
     /// Where its key lies, if it has one.
     pub key: Option<Range<usize>>,
     /// Where its value lies; a record without one is a tombstone.
@@ -41,8 +42,7 @@ impl<'a> Records<'a> {
     }
 
     fn record(&mut self) -> Result<RecordView, &'static str> {
-        let start = self.at;
-        let mut cursor = Cursor { buf: self.buf, at: start };
+        let mut cursor = Cursor { buf: self.buf, at: self.at };
         let len = usize::try_from(cursor.int()?).map_err(|_| "its length is negative")?;
         let end = cursor.at.checked_add(len).filter(|end| *end <= self.buf.len());
         let end = end.ok_or("it is longer than the batch")?;
@@ -50,13 +50,13 @@ impl<'a> Records<'a> {
         cursor.at += usize::from(cursor.at < end); // Attributes, which nothing uses yet.
         let timestamp_delta = cursor.long()?;
         let offset_delta = cursor.int()?;
+        let body = cursor.at..end;
         let key = cursor.bytes()?;
         let value = cursor.bytes()?;
         let header_count = u32::try_from(cursor.int()?).map_err(|_| "its headers are negative")?;
         let headers = cursor.at..end;
         self.at = end;
-        let whole = start..end;
-        Ok(RecordView { offset_delta, timestamp_delta, whole, key, value, headers, header_count })
+        Ok(RecordView { offset_delta, timestamp_delta, body, key, value, headers, header_count })
     }
 }
 
