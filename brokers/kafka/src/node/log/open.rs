@@ -1,0 +1,253 @@
+//! Opening a log: after a shutdown, after a crash at any byte, after damage.
+//!
+//! Below the newest sound snapshot everything was synced: there only the headers
+//! behind each segment's last index entry are walked over, which also makes
+//! missing indexes again. From the snapshot on every byte is checked. The first
+//! batch there that is torn or is not what was written ends the log, as in the
+//! original: it is cut there, later segments go, and the cut is reported. In
+//! what was synced, a walk that breaks is no crash's doing: it is an error.
+
+use std::collections::BTreeSet;
+
+use broker_contract::{BootError, Disk, DiskError};
+
+use super::index::read_all;
+use super::scan::{Found, Scan};
+use super::segment::Segment;
+use super::snapshot::Snapshot;
+use super::{Log, snapshot_name};
+use crate::node::config::LogConfig;
+
+/// Something that was taken away from a log to make it whole again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The file.
+    pub file: String,
+    /// From which byte on.
+    pub offset: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// What was found there.
+    pub reason: String,
+    /// Whether it was the tail of a write that a crash had torn.
+    pub is_torn: bool,
+}
+
+/// A log that was opened, and what that took.
+#[derive(Debug)]
+pub struct Opened {
+    /// The log.
+    pub log: Log,
+    /// What was taken away.
+    pub cuts: Vec<Cut>,
+}
+
+/// What the folder holds, by the names of its files.
+#[derive(Debug, Default)]
+struct Files {
+    segments: BTreeSet<i64>,
+    snapshots: BTreeSet<i64>,
+}
+
+impl Files {
+    /// Lists the folder and deletes what a crash has left half done.
+    fn list(disk: &mut dyn Disk, dir: &str) -> Result<Files, DiskError> {
+        let mut files = Files::default();
+        let mut indexes = Vec::new();
+        for path in disk.list(&format!("{dir}/"))? {
+            let name = &path[dir.len() + 1..];
+            let Some((stem, ending)) = name.split_once('.') else { continue };
+            let Ok(offset) = stem.parse() else { continue };
+            match ending {
+                "log" => drop(files.segments.insert(offset)),
+                "snapshot" => drop(files.snapshots.insert(offset)),
+                "index" | "timeindex" => indexes.push((offset, path)),
+                "cleaned" => disk.delete(&path)?,
+                _ => {}
+            }
+        }
+        for (offset, path) in indexes {
+            if !files.segments.contains(&offset) {
+                disk.delete(&path)?;
+            }
+        }
+        Ok(files)
+    }
+}
+
+impl Log {
+    /// Opens the log in the folder `dir`; it is empty when there is none. `number`
+    /// is one that no other log of the node has had.
+    ///
+    /// # Errors
+    /// [`BootError::Store`] for damage in what had been synced, with file and
+    /// position; [`BootError::Disk`] of the disk.
+    pub fn open(
+        disk: &mut dyn Disk,
+        dir: &str,
+        number: u32,
+        config: LogConfig,
+        start: i64,
+        now_ms: i64,
+    ) -> Result<Opened, BootError> {
+        let files = Files::list(disk, dir)?;
+        let (known, sound) = newest_snapshot(disk, dir, &files)?;
+        let mut log = Log {
+            dir: dir.to_owned(),
+            number,
+            config,
+            segments: Vec::with_capacity(files.segments.len()),
+            start: 0,
+            next: known.offset,
+            flushed: known.offset,
+            producers: known.producers.clone(),
+            epochs: known.epochs.clone(),
+            syncs: Default::default(),
+            sync_number: 0,
+            snapshots: sound,
+            cleaned_to: known.cleaned_to,
+            failed: false,
+            appended_bytes: 0,
+        };
+        let mut cuts = Vec::new();
+        let mut rest = files.segments.iter().copied();
+        while let Some(base) = rest.next() {
+            let last = log.segments.last().map_or(-1, |before| before.last);
+            let mut segment = Segment::open(disk, dir, base)?;
+            let len = disk.len(segment.file)?;
+            if base <= last {
+                // Compaction had joined it into the one before and was
+                // interrupted before it deleted it.
+                delete_segment(disk, &segment)?;
+                continue;
+            }
+            let synced = match base.cmp(&known.segment) {
+                std::cmp::Ordering::Less => len,
+                std::cmp::Ordering::Equal => known.position.min(len),
+                std::cmp::Ordering::Greater => 0,
+            };
+            log.walk_synced(disk, &mut segment, synced)?;
+            let cut = log.walk_unsynced(disk, &mut segment, synced, len, now_ms)?;
+            log.segments.push(segment);
+            if let Some(cut) = cut {
+                cuts.push(cut);
+                for base in rest.by_ref() {
+                    let later = Segment::open(disk, dir, base)?;
+                    let (file, bytes) = (later.log_name(), disk.len(later.file)?);
+                    let reason = "it follows a segment that was cut".to_owned();
+                    cuts.push(Cut { file, offset: 0, bytes, reason, is_torn: false });
+                    delete_segment(disk, &later)?;
+                }
+            }
+        }
+        if let Some(active) = log.segments.last() {
+            log.next = active.last + 1;
+        }
+        log.forget_beyond_the_end(disk)?;
+        log.start = log.segments.first().map_or(0, |first| first.base).max(start).min(log.next);
+        Ok(Opened { log, cuts })
+    }
+
+    /// Takes in a segment's synced part from its indexes, and by its headers
+    /// where the indexes end.
+    fn walk_synced(
+        &mut self,
+        disk: &mut dyn Disk,
+        segment: &mut Segment,
+        synced: u64,
+    ) -> Result<(), BootError> {
+        segment.skip_indexed(disk, synced)?;
+        let mut walk = Scan::new(segment.file, segment.size, synced, false);
+        loop {
+            let reason = match walk.next(disk)? {
+                Found::Batch { position, header, .. } if header.base_offset > segment.last => {
+                    segment.saw(disk, &header, position, self.config.index_interval);
+                    continue;
+                }
+                Found::Batch { .. } => "offsets do not ascend".to_owned(),
+                Found::End => return Ok(()),
+                Found::Torn => "a synced batch is not whole".to_owned(),
+                Found::Corrupt(reason) => reason,
+            };
+            let (file, offset) = (segment.log_name(), walk.position());
+            return Err(BootError::Store { file, offset, reason });
+        }
+    }
+
+    /// Takes in the rest of a segment, checking every byte, and cuts it where it
+    /// stops being a log.
+    fn walk_unsynced(
+        &mut self,
+        disk: &mut dyn Disk,
+        segment: &mut Segment,
+        from: u64,
+        len: u64,
+        now_ms: i64,
+    ) -> Result<Option<Cut>, DiskError> {
+        if from < len {
+            // Index entries may be ahead of a log that a power loss has cut.
+            segment.index.truncate(disk, from)?;
+        }
+        let mut walk = Scan::new(segment.file, from, len, true);
+        let (reason, is_torn) = loop {
+            match walk.next(disk)? {
+                Found::Batch { position, header, .. } if header.base_offset > segment.last => {
+                    segment.saw(disk, &header, position, self.config.index_interval);
+                    self.took(&header, now_ms.max(header.max_timestamp));
+                }
+                Found::Batch { .. } => break ("offsets do not ascend".to_owned(), false),
+                Found::End => return Ok(None),
+                Found::Torn => break ("a batch is not whole".to_owned(), true),
+                Found::Corrupt(reason) => break (reason, false),
+            }
+        };
+        let offset = segment.size;
+        segment.truncate(disk, offset)?;
+        let file = segment.log_name();
+        Ok(Some(Cut { file, offset, bytes: len - offset, reason, is_torn }))
+    }
+
+    /// Snapshots, epochs and compaction's position that the log no longer reaches.
+    fn forget_beyond_the_end(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        while let Some(last) = self.snapshots.pop_if(|last| *last > self.next) {
+            disk.delete(&snapshot_name(&self.dir, last))?;
+        }
+        while self.epochs.pop_if(|last| last.1 >= self.next && self.next > 0).is_some() {}
+        self.cleaned_to = self.cleaned_to.min(self.next);
+        self.flushed = self.flushed.min(self.next);
+        Ok(())
+    }
+}
+
+/// The newest sound snapshot that fits the segments that there are, or an empty
+/// one; and the offsets of all sound ones. The others are deleted.
+fn newest_snapshot(
+    disk: &mut dyn Disk,
+    dir: &str,
+    files: &Files,
+) -> Result<(Snapshot, Vec<i64>), DiskError> {
+    let (mut newest, mut sound) = (Snapshot::default(), Vec::new());
+    newest.segment = i64::MIN;
+    for offset in &files.snapshots {
+        let path = snapshot_name(dir, *offset);
+        let file = disk.open(&path)?;
+        let bytes = read_all(disk, file)?;
+        let fits = |snapshot: &Snapshot| {
+            snapshot.offset == *offset && files.segments.contains(&snapshot.segment)
+        };
+        match Snapshot::decode(&bytes).filter(fits) {
+            Some(snapshot) => {
+                sound.push(*offset);
+                newest = snapshot;
+            }
+            None => disk.delete(&path)?,
+        }
+    }
+    Ok((newest, sound))
+}
+
+fn delete_segment(disk: &mut dyn Disk, segment: &Segment) -> Result<(), DiskError> {
+    disk.delete(&segment.log_name())?;
+    disk.delete(&format!("{}.index", segment.name))?;
+    disk.delete(&format!("{}.timeindex", segment.name))
+}
