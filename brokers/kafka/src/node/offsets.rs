@@ -82,7 +82,7 @@ impl Kafka {
                 let start = log.start();
                 return Ok((-1, start, log.epoch_of(start).unwrap_or(epoch)));
             }
-            MAX_TIMESTAMP => log.max_time().map(|(offset, at)| (offset, at)),
+            MAX_TIMESTAMP => log.max_time(),
             0.. => log.find_time(out.disk(), stamp).map_err(|error| match error {
                 LogError::Corrupt { .. } => ResponseError::CorruptMessage,
                 _ => ResponseError::KafkaStorageError,

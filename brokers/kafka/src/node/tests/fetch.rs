@@ -186,7 +186,11 @@ fn a_client_with_another_leader_epoch_is_told() {
     stand.crash(CrashKind::ProcessKill, |_| 0);
     stand.boot().expect("boots");
     let conn = stand.open();
-    for (epoch, error) in [(0, ResponseError::FencedLeaderEpoch.code()), (1, 0), (2, ResponseError::UnknownLeaderEpoch.code())] {
+    for (epoch, error) in [
+        (0, ResponseError::FencedLeaderEpoch.code()),
+        (1, 0),
+        (2, ResponseError::UnknownLeaderEpoch.code()),
+    ] {
         let mut request = fetch_request("t", 0, 0);
         request.topics[0].partitions[0].current_leader_epoch = epoch;
         let Response::Fetch(response) = stand.ask(conn, 12, request) else {

@@ -116,7 +116,7 @@ fn request(key: ApiKey, version: i16) -> Request {
         }
         ApiKey::InitProducerId => {
             InitProducerIdRequest::default().with_transactional_id(None).into()
-        },
+        }
         ApiKey::OffsetForLeaderEpoch => {
             let partition = OffsetForLeaderPartition::default().with_current_leader_epoch(-1);
             let topic = OffsetForLeaderTopic::default()
