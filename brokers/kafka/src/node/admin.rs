@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::conns::Asker;
 use super::journal::Entry;
 use super::log::LogError;
-use super::topics::{OFFSETS_TOPIC, PARTITIONS_MAX, check_name, settings_of};
+use super::topics::{OFFSETS_TOPIC, Opening, PARTITIONS_MAX, check_name, settings_of};
 use super::{Kafka, id_of};
 
 /// The first version of delete topics that may name a topic by its id.
@@ -73,8 +73,12 @@ impl Kafka {
         out: &mut Effects<Self>,
     ) -> Result<(), Refused> {
         let now_ms = self.now_ms(now);
+        // A crash may have left files of a former topic of that name.
+        let listing = out.disk().list(&format!("{name}-")).map_err(storage)?;
+        let starts = &BTreeMap::new();
+        let with = Opening { config, starts, now_ms, listing: &listing };
         self.topics
-            .extend(out.disk(), name, partitions, config, &BTreeMap::new(), now_ms)
+            .extend(out.disk(), name, partitions, &with)
             .map(drop)
             .map_err(|error: BootError| (ResponseError::KafkaStorageError, error.to_string()))
     }

@@ -95,9 +95,14 @@ impl Kafka {
         if said.store
             && let Some(state) = self.groups.get(group)
         {
-            let stored = StoredGroup::of(state, self.now_ms(now)).encode();
+            // Of a group without members and offsets nothing needs to stay.
+            let is_void = state.is_void();
+            let stored = (!is_void).then(|| StoredGroup::of(state, self.now_ms(now)).encode());
+            if is_void {
+                self.groups.remove(group);
+            }
             let key = Key::Group(group.clone()).encode();
-            match self.store_records(now, group, &[(key, Some(stored))], out) {
+            match self.store_records(now, group, &[(key, stored)], out) {
                 // The members keep what they have; it is stored with the next
                 // generation, and until then a restart makes them join again.
                 Err(_) => out.note(Note::Sometimes("group not stored")),
@@ -133,7 +138,7 @@ impl Kafka {
                 if before != group.state {
                     group.changed_ms = now_ms;
                 }
-                if group.is_void() {
+                if group.is_void() && group.generation == 0 {
                     self.groups.remove(&id);
                 }
             }

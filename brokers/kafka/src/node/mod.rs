@@ -53,7 +53,7 @@ use self::group::Coordinator;
 use self::journal::{Entry, Journal};
 use self::log::Cut;
 pub use self::topics::OFFSETS_TOPIC;
-use self::topics::{PartitionId, Topics, replay, settings_of};
+use self::topics::{Opening, PartitionId, Topics, replay, settings_of};
 use self::upkeep::Upkeep;
 use crate::frame::{Down, Response, Up};
 
@@ -112,8 +112,9 @@ impl Broker for Kafka {
         let opened = Journal::open(out.disk(), cluster)?;
         let mut cuts: Vec<Cut> = opened.cut.into_iter().collect();
         let state = replay(opened.entries);
-        for name in out.disk().list(&format!("{}/", log::DELETED))? {
-            out.disk().delete(&name)?;
+        let listing = out.disk().list("")?;
+        for name in listing.iter().filter(|name| name.starts_with(log::DELETED_FOLDER)) {
+            out.disk().delete(name)?;
         }
         let mut topics = Topics::default();
         for (name, topic) in state.topics {
@@ -122,15 +123,9 @@ impl Broker for Kafka {
             })?;
             let name = StrBytes::from_string(name);
             topics.insert(name.clone(), topic.id, topic.settings);
-            let count = topic.partitions;
-            cuts.extend(topics.extend(
-                out.disk(),
-                &name,
-                count,
-                &settings,
-                &topic.starts,
-                now_ms,
-            )?);
+            let with =
+                Opening { config: &settings, starts: &topic.starts, now_ms, listing: &listing };
+            cuts.extend(topics.extend(out.disk(), &name, topic.partitions, &with)?);
         }
         opened.journal.append(out.disk(), &Entry::Booted)?;
         for cut in &cuts {

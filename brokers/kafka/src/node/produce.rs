@@ -58,7 +58,8 @@ impl Kafka {
                     id.ok_or(ResponseError::UnknownTopicOrPartition).and_then(|id| {
                         let records = partition.records.unwrap_or_default();
                         let stored = self.store(now, id, &records, to.version, out);
-                        if stored.is_err() {
+                        if stored.is_err() && acks == 0 {
+                            // Nobody else says what became of these.
                             batch::each_value(&records, &mut |value| {
                                 out.dropped(Cause::Refused, None, value);
                             });

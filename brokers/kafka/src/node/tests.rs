@@ -12,8 +12,8 @@ use std::iter::empty;
 use std::time::Duration;
 
 use broker_contract::{
-    Boot, BootError, Broker, CloseReason, ConnId, CrashKind, DiskError, Effect, Effects, FileId,
-    Input, MemoryDisk, NodeId, Note, Origin, SeedStream, SyncToken, Time,
+    Boot, BootError, Broker, Cause, CloseReason, ConnId, CrashKind, DiskError, Effect, Effects,
+    FileId, Input, MemoryDisk, NodeId, Note, Origin, SeedStream, SyncToken, Time,
 };
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -75,6 +75,15 @@ fn sequenced(values: &[&str], producer: i64, epoch: i16, sequence: i32) -> Bytes
     writer.producer(producer, epoch, sequence);
     for value in values {
         writer.push(0, None, Some(value.as_bytes()), empty());
+    }
+    writer.finish(Codec::None).expect("finishes").into()
+}
+
+/// A batch of keys and values; a missing value is a tombstone.
+fn keyed(records: &[(&str, Option<&str>)], at_ms: i64) -> Bytes {
+    let mut writer = BatchWriter::new();
+    for (key, value) in records {
+        writer.push(at_ms, Some(key.as_bytes()), value.map(str::as_bytes), empty());
     }
     writer.finish(Codec::None).expect("finishes").into()
 }
@@ -330,5 +339,10 @@ impl Stand {
 
     fn saw(&self, what: &'static str) -> bool {
         self.notes.contains(&Note::Sometimes(what))
+    }
+
+    fn dropped(&self, why: Cause) -> usize {
+        let is_it = |note: &&Note| matches!(note, Note::Dropped { cause, .. } if *cause == why);
+        self.notes.iter().filter(is_it).count()
     }
 }

@@ -70,6 +70,19 @@ impl Partition {
     }
 }
 
+/// What the logs of a topic's partitions are opened with.
+#[derive(Copy, Clone, Debug)]
+pub struct Opening<'a> {
+    /// Their settings.
+    pub config: &'a LogConfig,
+    /// First offsets that were set by deleting records, by partition.
+    pub starts: &'a BTreeMap<u32, i64>,
+    /// The time in Unix milliseconds.
+    pub now_ms: i64,
+    /// The disk's files, sorted.
+    pub listing: &'a [String],
+}
+
 /// All topics, by name, and all partitions, by id.
 #[derive(Debug, Default)]
 pub struct Topics {
@@ -172,8 +185,7 @@ impl Topics {
         all.filter_map(|(at, slot)| Some((PartitionId(at as u32), slot.as_deref()?)))
     }
 
-    /// Adds a topic, or partitions to one, and opens their logs. `starts` are
-    /// first offsets that were set by deleting records.
+    /// Adds partitions to a topic, up to `count`, and opens their logs.
     ///
     /// # Errors
     /// [`BootError`] when a log cannot be opened; what was added until then stays.
@@ -182,18 +194,17 @@ impl Topics {
         disk: &mut dyn Disk,
         name: &StrBytes,
         count: u32,
-        config: &LogConfig,
-        starts: &BTreeMap<u32, i64>,
-        now_ms: i64,
+        with: &Opening<'_>,
     ) -> Result<Vec<Cut>, BootError> {
         let mut cuts = Vec::new();
         let have =
             self.by_name.get(name.as_bytes()).map_or(0, |topic| topic.partitions.len() as u32);
         for index in have..count {
             let dir = format!("{name}-{index}");
-            let start = starts.get(&index).copied().unwrap_or(0);
+            let start = with.starts.get(&index).copied().unwrap_or(0);
+            let (config, now_ms, listing) = (with.config.clone(), with.now_ms, with.listing);
             let id = PartitionId(self.partitions.len() as u32);
-            let opened = Log::open(disk, &dir, id.0, config.clone(), start, now_ms)?;
+            let opened = Log::open(disk, &dir, id.0, config, start, now_ms, listing)?;
             cuts.extend(opened.cuts);
             self.partitions.push(Some(Box::new(Partition {
                 log: opened.log,

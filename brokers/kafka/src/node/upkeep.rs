@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use broker_contract::{Cause, CloseReason, Effects, Note, Time};
+use broker_contract::{Cause, CloseReason, Effects, Identity, Note, Time};
 
 use super::config::KafkaConfig;
 use super::log::{Burial, Cleaned, Cleaner, Log, Removed, millis};
@@ -138,7 +138,7 @@ impl Kafka {
         let Some(burial) = self.upkeep.burials.front_mut() else { return };
         let mut gone = Vec::new();
         let step = burial.step(out.disk(), &mut |value| {
-            gone.extend(broker_contract::Identity::read(value));
+            gone.extend(Identity::verify(value));
         });
         note_gone(gone, out);
         // A file that cannot be read or deleted is left to the next boot.
@@ -197,7 +197,7 @@ impl Kafka {
         };
         let mut gone = Vec::new();
         let step = cleaning.cleaner.step(&mut partition.log, out.disk(), &mut |value| {
-            gone.extend(broker_contract::Identity::read(value));
+            gone.extend(Identity::verify(value));
         });
         note_gone(gone, out);
         match step {
@@ -316,8 +316,9 @@ impl Kafka {
     }
 }
 
-/// Notes messages that retention or compaction has removed.
-fn note_gone(gone: Vec<broker_contract::Identity>, out: &mut Effects<Kafka>) {
+/// Notes messages that retention or compaction has removed. Values that are no
+/// messages of the lab, such as those of the offsets topic, have been left out.
+fn note_gone(gone: Vec<Identity>, out: &mut Effects<Kafka>) {
     for identity in gone {
         let (cause, message) = (Cause::Retention, Some(Box::new(identity)));
         out.note(Note::Dropped { cause, conn: None, message });

@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 
 use super::scan::{Found, Scan};
 use super::segment::Segment;
-use super::{Log, LogError, Removed, millis, snapshot_name};
+use super::{Log, LogError, Removed, compacted_name, millis, snapshot_name};
 use crate::frame::batch::{self, BatchHeader, BatchWriter, RecordView, Records};
 
 /// Bytes of log that one step reads.
@@ -68,7 +68,7 @@ impl Log {
         }
         let lag = millis(self.config.compaction_lag);
         let (mut dirty, mut clean) = (0_u64, 0_u64);
-        for segment in &self.segments[..self.segments.len().saturating_sub(1)] {
+        for segment in self.sealed() {
             if segment.last < self.cleaned_to {
                 clean += segment.size;
             } else if lag > 0 && segment.max_ms > now_ms.saturating_sub(lag) {
@@ -93,14 +93,20 @@ impl Log {
         Cleaner { latest, latest_bytes: 0, budget, up_to, stage, now_ms }
     }
 
-    /// The sealed segment at or after `base`.
-    fn sealed(&self, base: i64) -> Option<&Segment> {
-        let sealed = &self.segments[..self.segments.len().saturating_sub(1)];
-        sealed.iter().find(|segment| segment.base >= base)
+    /// The segment at or after `base` that compaction may touch.
+    fn sealed_from(&self, base: i64) -> Option<&Segment> {
+        self.sealed().iter().find(|segment| segment.base >= base)
     }
 
-    /// Puts a copy in the place of a segment, or takes the segment out where the
-    /// copy is empty.
+    /// The segments that compaction may touch: not the active one, and none that
+    /// is not synced.
+    fn sealed(&self) -> &[Segment] {
+        let synced = self.segments.partition_point(|segment| segment.last < self.flushed);
+        &self.segments[..synced.min(self.segments.len().saturating_sub(1))]
+    }
+
+    /// Puts a copy in the place of a segment, or takes the segment out if the copy
+    /// is empty.
     fn replace(&mut self, disk: &mut dyn Disk, base: i64, is_empty: bool) -> Result<(), LogError> {
         let Some(at) = self.segments.iter().position(|segment| segment.base == base) else {
             return Ok(());
@@ -117,7 +123,16 @@ impl Log {
         for ending in ["index", "timeindex"] {
             disk.delete(&format!("{name}.{ending}"))?;
         }
-        if is_empty {
+        if last >= self.compacted_to {
+            disk.open(&compacted_name(&self.dir, last + 1))?;
+            if self.compacted_to > 0 {
+                disk.delete(&compacted_name(&self.dir, self.compacted_to))?;
+            }
+            self.compacted_to = last + 1;
+        }
+        if is_empty && at > 0 {
+            // The first segment stays, empty, because its name is where the log
+            // starts.
             disk.delete(&format!("{name}.cleaned"))?;
             disk.delete(&format!("{name}.log"))?;
             self.segments.remove(at);
@@ -190,7 +205,7 @@ impl Cleaner {
         base: i64,
         from: u64,
     ) -> Result<(), LogError> {
-        let Some(segment) = log.sealed(base) else {
+        let Some(segment) = log.sealed_from(base) else {
             return self.begin_copy(log, disk, i64::MIN);
         };
         let from = if segment.base == base { from } else { 0 };
@@ -240,7 +255,7 @@ impl Cleaner {
     /// Begins to copy the first sealed segment from `base` on that has something
     /// below `up_to`.
     fn begin_copy(&mut self, log: &Log, disk: &mut dyn Disk, base: i64) -> Result<(), LogError> {
-        let segment = log.sealed(base).filter(|segment| segment.base < self.up_to);
+        let segment = log.sealed_from(base).filter(|segment| segment.base < self.up_to);
         self.stage = match segment {
             None => Stage::Done,
             Some(segment) => {
@@ -264,7 +279,7 @@ impl Cleaner {
         else {
             return Ok(Cleaned::More);
         };
-        let Some(segment) = log.sealed(base).filter(|segment| segment.base == base) else {
+        let Some(segment) = log.sealed_from(base).filter(|segment| segment.base == base) else {
             // Retention has taken the segment meanwhile.
             disk.delete(&format!("{}.cleaned", super::segment::name(log.dir(), base)))?;
             self.begin_copy(log, disk, base + 1)?;

@@ -44,7 +44,7 @@ const SNAPSHOTS: usize = 2;
 
 /// The folder of segments that have been taken out of their logs. What a boot
 /// finds there it deletes.
-pub const DELETED: &str = "deleted";
+pub const DELETED_FOLDER: &str = "deleted/";
 
 /// Why a log cannot do what it is asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,6 +118,9 @@ pub struct Log {
     /// Offsets of the snapshots on the disk, ascending.
     snapshots: Vec<i64>,
     cleaned_to: i64,
+    /// Compaction has replaced segments below this offset, so there offsets may
+    /// have gaps. It is in the name of a file, which needs no sync.
+    compacted_to: i64,
     failed: bool,
     appended_bytes: u64,
 }
@@ -245,6 +248,10 @@ impl Log {
     /// # Errors
     /// [`DiskError`] of the disk.
     pub fn roll(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        if self.segments.last().is_some_and(|active| active.base == self.next) {
+            // It is empty, and the next one would have its name.
+            return Ok(());
+        }
         let segment = Segment::open(disk, &self.dir, self.next)?;
         if let Some(old) = self.segments.last() {
             let file = old.file;
@@ -309,11 +316,8 @@ impl Log {
         stamp: i64,
     ) -> Result<Option<(i64, i64)>, LogError> {
         for segment in self.segments.iter_mut().filter(|segment| segment.max_ms >= stamp) {
-            // A time that lies before the log's start is answered with the start.
-            if let Some((offset, at)) = segment.find_time(disk, stamp)?
-                && offset >= self.start
-            {
-                return Ok(Some((offset, at)));
+            if let Some(found) = segment.find_time(disk, stamp, self.start)? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
@@ -464,18 +468,18 @@ impl Log {
 
     // ---- what goes ----
 
-    /// Ends the active segment if it is older than `segment.ms` and takes out the
-    /// segments that retention no longer keeps, by time and by size.
+    /// Takes out the segments that retention no longer keeps, by time and by size,
+    /// and those that lie before the start. A segment stays until it is synced,
+    /// which [`Log::ask_sync`] then asks for.
     ///
     /// # Errors
     /// [`DiskError`] of the disk.
     pub fn retain(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<Vec<Removed>, DiskError> {
-        let mut removed = Vec::new();
-        if !self.config.delete {
-            return Ok(removed);
-        }
+        let mut removed = self.remove_before_start(disk)?;
         let oldest = self.config.retention.map(|keep| now_ms.saturating_sub(millis(keep)));
-        while let Some(first) = self.segments.first() {
+        while let Some(first) = self.segments.first()
+            && self.config.delete
+        {
             let by_time = oldest.is_some_and(|oldest| (0..oldest).contains(&first.max_ms));
             let rest = self.size() - first.size;
             let by_size = self.segments.len() > 1
@@ -486,6 +490,9 @@ impl Log {
             if self.segments.len() == 1 {
                 // The next offset lives in the name of the active segment.
                 self.roll(disk)?;
+            }
+            if !self.may_remove_first() {
+                break;
             }
             removed.push(self.remove_first(disk)?);
         }
@@ -506,26 +513,36 @@ impl Log {
             return Err(LogError::OutOfRange { offset, start, end });
         }
         self.start = self.start.max(offset);
+        Ok(self.remove_before_start(disk)?)
+    }
+
+    fn remove_before_start(&mut self, disk: &mut dyn Disk) -> Result<Vec<Removed>, DiskError> {
         let mut removed = Vec::new();
-        while self.segments.len() > 1 && self.segments[1].base <= self.start {
+        while self.segments.get(1).is_some_and(|second| second.base <= self.start)
+            && self.may_remove_first()
+        {
             removed.push(self.remove_first(disk)?);
         }
         Ok(removed)
     }
 
+    /// Whether nobody waits for a sync of the first segment, which is not the
+    /// active one.
+    fn may_remove_first(&self) -> bool {
+        self.segments.len() > 1 && self.segments[0].last < self.flushed
+    }
+
     fn remove_first(&mut self, disk: &mut dyn Disk) -> Result<Removed, DiskError> {
         let gone = self.remove(disk, &self.segments[0])?;
-        let old = self.segments.remove(0);
-        self.syncs.iter_mut().filter(|sync| sync.file == old.file && !sync.is_asked).for_each(
-            // Nothing needs to be durable of a file that is about to go.
-            |sync| (sync.is_asked, sync.is_done) = (true, true),
-        );
+        self.segments.remove(0);
         self.start = self.start.max(self.segments.first().map_or(self.next, |first| first.base));
         Ok(gone)
     }
 
     fn remove(&self, disk: &mut dyn Disk, segment: &Segment) -> Result<Removed, DiskError> {
-        let name = format!("{DELETED}/{:010}-{:020}", self.number, segment.base);
+        let name = format!("{DELETED_FOLDER}{:010}-{:020}", self.number, segment.base);
+        // A disk that has folders makes them for a file that is opened.
+        disk.open(&name)?;
         disk.rename(&segment.log_name(), &name)?;
         disk.delete(&format!("{}.index", segment.name))?;
         disk.delete(&format!("{}.timeindex", segment.name))?;
@@ -540,6 +557,9 @@ impl Log {
         for offset in std::mem::take(&mut self.snapshots) {
             disk.delete(&snapshot_name(&self.dir, offset))?;
         }
+        if self.compacted_to > 0 {
+            disk.delete(&compacted_name(&self.dir, self.compacted_to))?;
+        }
         self.segments.iter().map(|segment| self.remove(disk, segment)).collect()
     }
 
@@ -549,7 +569,7 @@ impl Log {
     /// [`LogError`] for the first thing that is wrong: the file, where, and what.
     pub fn verify(&mut self, disk: &mut dyn Disk) -> Result<(), LogError> {
         for segment in &self.segments {
-            segment.verify(disk, 0, u64::MAX)?;
+            segment.verify(disk, |last, base| follows(last, base, self.compacted_to))?;
         }
         Ok(())
     }
@@ -565,6 +585,17 @@ impl Log {
             + (self.segments.capacity() * size_of::<Segment>()) as u64
             + self.producers.memory_bytes()
     }
+}
+
+/// Whether a batch or segment that begins at `base` may come after offset `last`:
+/// it is the next one, or what lies between was taken by compaction. The base
+/// offset is not in a batch's checksum, so this is what guards it.
+fn follows(last: i64, base: i64, compacted_to: i64) -> bool {
+    base == last + 1 || (base > last && base <= compacted_to)
+}
+
+fn compacted_name(dir: &str, offset: i64) -> String {
+    format!("{dir}/{offset:020}.compacted")
 }
 
 fn snapshot_name(dir: &str, offset: i64) -> String {

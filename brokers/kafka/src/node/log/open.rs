@@ -13,9 +13,9 @@ use broker_contract::{BootError, Disk, DiskError};
 
 use super::index::read_all;
 use super::scan::{Found, Scan};
-use super::segment::Segment;
+use super::segment::{Segment, out_of_order};
 use super::snapshot::Snapshot;
-use super::{Log, snapshot_name};
+use super::{Log, compacted_name, follows, snapshot_name};
 use crate::node::config::LogConfig;
 
 /// Something that was taken away from a log to make it whole again.
@@ -42,33 +42,52 @@ pub struct Opened {
     pub cuts: Vec<Cut>,
 }
 
+/// The part of a sorted listing that lies in the folder `dir`.
+fn files_in<'a>(listing: &'a [String], dir: &str) -> &'a [String] {
+    let is_before = |path: &String| {
+        let part = &path.as_bytes()[..path.len().min(dir.len() + 1)];
+        part < [dir.as_bytes(), b"/"].concat().as_slice()
+    };
+    let from = &listing[listing.partition_point(is_before)..];
+    let is_in = |path: &String| path.strip_prefix(dir).is_some_and(|name| name.starts_with('/'));
+    &from[..from.partition_point(is_in)]
+}
+
+/// Why a segment behind a cut goes.
+const AFTER_A_CUT: &str = "it follows a segment that was cut";
+
 /// What the folder holds, by the names of its files.
 #[derive(Debug, Default)]
 struct Files {
     segments: BTreeSet<i64>,
     snapshots: BTreeSet<i64>,
+    /// Compaction has replaced segments below these offsets.
+    compacted: BTreeSet<i64>,
 }
 
 impl Files {
-    /// Lists the folder and deletes what a crash has left half done.
-    fn list(disk: &mut dyn Disk, dir: &str) -> Result<Files, DiskError> {
+    /// Sorts the files that are there, and deletes what a crash has left half done.
+    fn sort(disk: &mut dyn Disk, paths: &[String], dir: &str) -> Result<Files, DiskError> {
         let mut files = Files::default();
         let mut indexes = Vec::new();
-        for path in disk.list(&format!("{dir}/"))? {
-            let name = &path[dir.len() + 1..];
+        for path in paths {
+            let Some(name) = path.strip_prefix(dir).and_then(|name| name.strip_prefix('/')) else {
+                continue;
+            };
             let Some((stem, ending)) = name.split_once('.') else { continue };
             let Ok(offset) = stem.parse() else { continue };
             match ending {
                 "log" => drop(files.segments.insert(offset)),
+                "compacted" => drop(files.compacted.insert(offset)),
                 "snapshot" => drop(files.snapshots.insert(offset)),
                 "index" | "timeindex" => indexes.push((offset, path)),
-                "cleaned" => disk.delete(&path)?,
+                "cleaned" => disk.delete(path)?,
                 _ => {}
             }
         }
         for (offset, path) in indexes {
             if !files.segments.contains(&offset) {
-                disk.delete(&path)?;
+                disk.delete(path)?;
             }
         }
         Ok(files)
@@ -77,7 +96,8 @@ impl Files {
 
 impl Log {
     /// Opens the log in the folder `dir`; it is empty when there is none. `number`
-    /// is one that no other log of the node has had.
+    /// is one that no other log of the node has had, and `listing` names the files
+    /// of the disk, sorted: one listing serves all logs.
     ///
     /// # Errors
     /// [`BootError::Store`] for damage in what had been synced, with file and
@@ -89,8 +109,13 @@ impl Log {
         config: LogConfig,
         start: i64,
         now_ms: i64,
+        listing: &[String],
     ) -> Result<Opened, BootError> {
-        let files = Files::list(disk, dir)?;
+        let files = Files::sort(disk, files_in(listing, dir), dir)?;
+        let compacted_to = files.compacted.last().copied().unwrap_or(0);
+        for offset in files.compacted.range(..compacted_to) {
+            disk.delete(&compacted_name(dir, *offset))?;
+        }
         let (known, sound) = newest_snapshot(disk, dir, &files)?;
         let mut log = Log {
             dir: dir.to_owned(),
@@ -106,6 +131,7 @@ impl Log {
             sync_number: 0,
             snapshots: sound,
             cleaned_to: known.cleaned_to,
+            compacted_to,
             failed: false,
             appended_bytes: 0,
         };
@@ -126,18 +152,26 @@ impl Log {
                 std::cmp::Ordering::Equal => known.position.min(len),
                 std::cmp::Ordering::Greater => 0,
             };
+            if !log.segments.is_empty() && !follows(last, base, compacted_to) {
+                // The end of the segment before is gone, and it was a whole batch.
+                if base <= known.segment {
+                    return Err(damaged(&segment, 0, out_of_order(last, base)));
+                }
+                cuts.push(log.drop_later(disk, base, out_of_order(last, base))?);
+                for base in rest {
+                    cuts.push(log.drop_later(disk, base, AFTER_A_CUT.to_owned())?);
+                }
+                break;
+            }
             log.walk_synced(disk, &mut segment, synced)?;
             let cut = log.walk_unsynced(disk, &mut segment, synced, len, now_ms)?;
             log.segments.push(segment);
             if let Some(cut) = cut {
                 cuts.push(cut);
-                for base in rest.by_ref() {
-                    let later = Segment::open(disk, dir, base)?;
-                    let (file, bytes) = (later.log_name(), disk.len(later.file)?);
-                    let reason = "it follows a segment that was cut".to_owned();
-                    cuts.push(Cut { file, offset: 0, bytes, reason, is_torn: false });
-                    delete_segment(disk, &later)?;
+                for base in rest {
+                    cuts.push(log.drop_later(disk, base, AFTER_A_CUT.to_owned())?);
                 }
+                break;
             }
         }
         if let Some(active) = log.segments.last() {
@@ -146,6 +180,14 @@ impl Log {
         log.forget_beyond_the_end(disk)?;
         log.start = log.segments.first().map_or(0, |first| first.base).max(start).min(log.next);
         Ok(Opened { log, cuts })
+    }
+
+    /// Deletes a segment that lies behind a cut.
+    fn drop_later(&self, disk: &mut dyn Disk, base: i64, reason: String) -> Result<Cut, DiskError> {
+        let later = Segment::open(disk, &self.dir, base)?;
+        let (file, bytes) = (later.log_name(), disk.len(later.file)?);
+        delete_segment(disk, &later)?;
+        Ok(Cut { file, offset: 0, bytes, reason, is_torn: true })
     }
 
     /// Takes in a segment's synced part from its indexes, and by its headers
@@ -160,17 +202,21 @@ impl Log {
         let mut walk = Scan::new(segment.file, segment.size, synced, false);
         loop {
             let reason = match walk.next(disk)? {
-                Found::Batch { position, header, .. } if header.base_offset > segment.last => {
+                Found::Batch { position, header, .. }
+                    if follows(segment.last, header.base_offset, self.compacted_to) =>
+                {
                     segment.saw(disk, &header, position, self.config.index_interval);
                     continue;
                 }
-                Found::Batch { .. } => "offsets do not ascend".to_owned(),
+                Found::Batch { position, header, .. } => {
+                    let reason = out_of_order(segment.last, header.base_offset);
+                    return Err(damaged(segment, position, reason));
+                }
                 Found::End => return Ok(()),
                 Found::Torn => "a synced batch is not whole".to_owned(),
                 Found::Corrupt(reason) => reason,
             };
-            let (file, offset) = (segment.log_name(), walk.position());
-            return Err(BootError::Store { file, offset, reason });
+            return Err(damaged(segment, walk.position(), reason));
         }
     }
 
@@ -191,11 +237,15 @@ impl Log {
         let mut walk = Scan::new(segment.file, from, len, true);
         let (reason, is_torn) = loop {
             match walk.next(disk)? {
-                Found::Batch { position, header, .. } if header.base_offset > segment.last => {
+                Found::Batch { position, header, .. }
+                    if follows(segment.last, header.base_offset, self.compacted_to) =>
+                {
                     segment.saw(disk, &header, position, self.config.index_interval);
                     self.took(&header, now_ms.max(header.max_timestamp));
                 }
-                Found::Batch { .. } => break ("offsets do not ascend".to_owned(), false),
+                Found::Batch { header, .. } => {
+                    break (out_of_order(segment.last, header.base_offset), false);
+                }
                 Found::End => return Ok(None),
                 Found::Torn => break ("a batch is not whole".to_owned(), true),
                 Found::Corrupt(reason) => break (reason, false),
@@ -217,6 +267,10 @@ impl Log {
         self.flushed = self.flushed.min(self.next);
         Ok(())
     }
+}
+
+fn damaged(segment: &Segment, offset: u64, reason: String) -> BootError {
+    BootError::Store { file: segment.log_name(), offset, reason }
 }
 
 /// The newest sound snapshot that fits the segments that there are, or an empty

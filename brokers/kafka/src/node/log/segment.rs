@@ -263,7 +263,8 @@ impl Segment {
         })
     }
 
-    /// The first record that is not older than `stamp`: its offset and timestamp.
+    /// The first record from `from` on that is not older than `stamp`: its offset
+    /// and timestamp.
     ///
     /// # Errors
     /// [`LogError`] of the disk, or for bytes that are no batches.
@@ -271,11 +272,16 @@ impl Segment {
         &mut self,
         disk: &mut dyn Disk,
         stamp: i64,
+        from: i64,
     ) -> Result<Option<(i64, i64)>, LogError> {
-        let mut walk = Scan::new(self.file, self.index.position_of_time(stamp), self.size, false);
+        let from = from.max(self.base);
+        let begin =
+            self.index.position_of_time(stamp).max(self.index.position(self.relative(from)));
+        let mut walk = Scan::new(self.file, begin, self.size, false);
         loop {
             match walk.next(disk)? {
-                Found::Batch { header, .. } if header.max_timestamp < stamp => {}
+                Found::Batch { header, .. }
+                    if header.max_timestamp < stamp || header.last_offset() < from => {}
                 Found::Batch { position, header, .. } => {
                     let mut bytes = vec![0; header.size()];
                     let read = disk.read_at(self.file, position, &mut bytes)?;
@@ -283,14 +289,14 @@ impl Segment {
                         |error: batch::BatchError| self.corrupt(position, error.to_string());
                     batch::check(&bytes[..read]).map_err(wrong)?;
                     if header.is_append_time() {
-                        return Ok(Some((header.base_offset, header.max_timestamp)));
+                        return Ok(Some((header.base_offset.max(from), header.max_timestamp)));
                     }
                     let records = batch::records(&header, &bytes).map_err(wrong)?;
                     for record in Records::new(&header, &records) {
                         let record = record.map_err(wrong)?;
                         let at = header.base_timestamp.saturating_add(record.timestamp_delta);
-                        if at >= stamp {
-                            let offset = header.base_offset + i64::from(record.offset_delta);
+                        let offset = header.base_offset + i64::from(record.offset_delta);
+                        if at >= stamp && offset >= from {
                             return Ok(Some((offset, at)));
                         }
                     }
@@ -316,33 +322,40 @@ impl Segment {
         LogError::Corrupt { file: self.log_name(), offset: position, reason }
     }
 
-    /// Checks every byte from `from` on for at most `max` bytes; returns where it
-    /// stopped.
+    /// Checks every byte, and that each batch may follow the one before: `follows`
+    /// is asked with the last offset and the base offset.
     ///
     /// # Errors
-    /// [`LogError::Corrupt`] for the first batch that is not what was written.
-    pub fn verify(&self, disk: &mut dyn Disk, from: u64, max: u64) -> Result<u64, LogError> {
-        let mut walk = Scan::new(self.file, from, self.size, true);
-        let (mut last, until) = (self.base - 1, from.saturating_add(max));
-        while walk.position() < until {
-            match walk.next(disk)? {
+    /// [`LogError`] of the disk, or for the first batch that is not what was
+    /// written.
+    pub fn verify(
+        &self,
+        disk: &mut dyn Disk,
+        follows: impl Fn(i64, i64) -> bool,
+    ) -> Result<(), LogError> {
+        let mut walk = Scan::new(self.file, 0, self.size, true);
+        let mut last = self.base - 1;
+        loop {
+            let reason = match walk.next(disk)? {
                 Found::Batch { position, header, .. } => {
-                    if header.base_offset <= last {
-                        let reason = "offsets do not ascend".to_owned();
-                        return Err(self.corrupt(position, reason));
+                    if !follows(last, header.base_offset) {
+                        return Err(self.corrupt(position, out_of_order(last, header.base_offset)));
                     }
                     last = header.last_offset();
+                    continue;
                 }
-                Found::End => break,
-                Found::Torn => {
-                    let reason = "the last batch is not whole".to_owned();
-                    return Err(self.corrupt(walk.position(), reason));
-                }
-                Found::Corrupt(reason) => return Err(self.corrupt(walk.position(), reason)),
-            }
+                Found::End => return Ok(()),
+                Found::Torn => "the last batch is not whole".to_owned(),
+                Found::Corrupt(reason) => reason,
+            };
+            return Err(self.corrupt(walk.position(), reason));
         }
-        Ok(walk.position())
     }
+}
+
+/// What is wrong with a batch that does not follow the one before.
+pub fn out_of_order(last: i64, base: i64) -> String {
+    format!("the batch begins at offset {base}, and the one before ends at {last}")
 }
 
 /// What a buffer holds of what is asked for.
