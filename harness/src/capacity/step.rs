@@ -1,7 +1,9 @@
 //! One step: a rate, settled and held, and whether everything held with it.
 
 use lab_reports::record::{Mode, Outcome, Point};
-use lab_workloads::scenario::model::{Arrival, Metric, Objective, Phase, PhaseKind, Scenario};
+use lab_workloads::scenario::model::{
+    Arrival, Metric, Objective, Phase, PhaseKind, Population, Role, Scenario,
+};
 
 use crate::measure::anatomy::STAGES;
 use crate::measure::verdict;
@@ -190,11 +192,18 @@ fn fell_behind(
     burst: f64,
 ) -> Option<Miss> {
     let trial = &run.trial;
-    // A subscription that nothing is asked of may be missing; one that an
-    // objective judges may not.
-    let judged = scenario.objectives.iter().map(|objective| objective.population);
-    let missing =
-        judged.filter_map(|index| run.unsupported.get(&scenario.populations[index].name)).next();
+    // A subscription that no objective judges may be missing. Whoever sends may
+    // not: a rate of nothing is always sustained.
+    let matters = |(index, population): &(usize, &Population)| {
+        matches!(population.role, Role::Publisher { .. } | Role::Requester { .. })
+            || scenario.objectives.iter().any(|objective| objective.population == *index)
+    };
+    let missing = scenario
+        .populations
+        .iter()
+        .enumerate()
+        .filter(matters)
+        .find_map(|(_, population)| run.unsupported.get(&population.name));
     if let Some(reason) = missing {
         return Some(Miss::Impossible(reason.clone()));
     }

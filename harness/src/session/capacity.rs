@@ -1,7 +1,7 @@
 //! Searching for capacity: which searches, in which order, and how far they are.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hdrhistogram::Histogram;
 use lab_reports::record::{Capacity, Mode, Record, ScenarioInfo, Verdict};
@@ -177,28 +177,9 @@ struct Hunt<'a> {
 impl Hunt<'_> {
     /// Simulated searches share no state, so each takes a core.
     fn side_by_side(&self, prepared: &[Prepared]) -> Vec<Capacity> {
-        let next = AtomicUsize::new(0);
-        let done: Mutex<Vec<(usize, Capacity)>> = Mutex::new(Vec::new());
-        let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        std::thread::scope(|scope| {
-            for _ in 0..workers.min(prepared.len()) {
-                scope.spawn(|| {
-                    while let Some((index, contender)) = {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        prepared.get(index).map(|contender| (index, contender))
-                    } {
-                        if self.interrupt.load(Ordering::Relaxed) {
-                            break;
-                        }
-                        let row = self.one(contender, None);
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((index, row));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(index, _)| *index);
-        done.into_iter().map(|(_, row)| row).collect()
+        let rows =
+            trials::on_all_cores(prepared, self.interrupt, |contender| self.one(contender, None));
+        rows.into_iter().flatten().collect()
     }
 
     fn one(&self, contender: &Prepared, canary: Option<&Histogram<u64>>) -> Capacity {

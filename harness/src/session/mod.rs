@@ -1,8 +1,10 @@
 //! Carries out a run: from arguments to a record on disk and a page on screen.
 //!
 //! **What it is for.** Ordering the trials ([`trials`]), telling people how far
-//! they are ([`progress`]), searching for capacity ([`capacity()`]), assembling the record ([`host`] for the machine),
-//! writing the files ([`output`]) and following one message ([`follow`]).
+//! they are ([`progress`]), asking whether the simulated costs decide
+//! ([`sensitivity`]), searching for capacity ([`capacity()`]), assembling the
+//! record ([`host`] for the machine), writing the files ([`output`]) and following
+//! one message ([`follow`]).
 //!
 //! **What it never does.** It measures and judges nothing by itself.
 //!

@@ -114,13 +114,13 @@ pub fn simulate_with(
 }
 
 /// Does `work` for each of `jobs`, as many at a time as there are cores.
-fn on_all_cores<J: Sync>(
+pub(super) fn on_all_cores<J: Sync, R: Send>(
     jobs: &[J],
     interrupt: &AtomicBool,
-    work: impl Fn(&J) -> Accounted + Sync,
-) -> Vec<Option<Accounted>> {
+    work: impl Fn(&J) -> R + Sync,
+) -> Vec<Option<R>> {
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<Option<Accounted>>> = Mutex::new(jobs.iter().map(|_| None).collect());
+    let done: Mutex<Vec<Option<R>>> = Mutex::new(jobs.iter().map(|_| None).collect());
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     std::thread::scope(|scope| {
         for _ in 0..workers.min(jobs.len()) {
@@ -131,8 +131,8 @@ fn on_all_cores<J: Sync>(
                     if interrupt.load(Ordering::Relaxed) {
                         break;
                     }
-                    let accounted = work(job);
-                    done.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(accounted);
+                    let result = work(job);
+                    done.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(result);
                 }
             });
         }
