@@ -40,22 +40,12 @@ macro_rules! table {
     };
 }
 
-table! { broker_nats::CoreNats, broker_redis::RedisPubSub }
-
-/// A contender that the lab will have.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Later {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// Its name for people.
-    pub title: &'static str,
+table! {
+    broker_nats::CoreNats,
+    broker_nats::JetStream,
+    broker_redis::RedisPubSub,
+    broker_kafka::KafkaLog,
 }
-
-/// Contenders that are not there yet.
-pub const LATER: &[Later] = &[
-    Later { name: "jetstream", title: "NATS JetStream" },
-    Later { name: "kafka", title: "a Kafka-style log" },
-];
 
 /// A contender as the command line names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,9 +163,6 @@ fn known(name: &str) -> Result<(), String> {
     if names().contains(&name) {
         return Ok(());
     }
-    if LATER.iter().any(|later| later.name == name) {
-        return Err(format!("the contender `{name}` is not there yet; there is {}", listed()));
-    }
     let name = lab_reports::clean::line(name, 60);
     Err(format!("there is no contender `{name}`; there is {}", listed()))
 }
@@ -254,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_spec_is_said_in_one_line() {
-        for text in ["", ",", "nosuch", "a=b", "jetstream", "kafka:linger=0", ":x", "\u{1b}[2J"] {
+        for text in ["", ",", "nosuch", "a=b", ":x", "\u{1b}[2J"] {
             let error = parse_specs(text).expect_err(text);
             assert!(!error.contains(char::is_control), "{error}");
         }
@@ -274,9 +261,6 @@ mod tests {
                 let claims = profile.claims.iter().filter(|(claimed, _)| claimed == feature);
                 assert_eq!(claims.count(), 1, "{name}: {feature}");
             }
-        }
-        for later in LATER {
-            assert!(!names().contains(&later.name));
         }
     }
 }

@@ -72,8 +72,18 @@ fn every_claim_of_core_nats_holds_on_threads() {
 }
 
 #[test]
+fn every_claim_of_jetstream_holds_on_threads() {
+    every_claim_holds::<broker_nats::JetStream>();
+}
+
+#[test]
 fn every_claim_of_redis_pubsub_holds_on_threads() {
     every_claim_holds::<broker_redis::RedisPubSub>();
+}
+
+#[test]
+fn every_claim_of_the_kafka_log_holds_on_threads() {
+    every_claim_holds::<broker_kafka::KafkaLog>();
 }
 
 /// The arena itself: what the testkit's broken buses do wrong is seen here too.

@@ -19,6 +19,8 @@ pub enum SettingKind {
     Flag,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// A duration, or one of these words.
+    DurationOr(&'static [&'static str]),
 }
 
 /// The value of a setting.
@@ -200,6 +202,16 @@ impl Settings {
         }
     }
 
+    /// The duration of setting `name`, or the word that stands in its place as an
+    /// error; panics as [`Settings::bytes`] does.
+    pub fn duration_or_word(&self, name: &str) -> Result<Duration, &str> {
+        match self.value(name) {
+            SettingValue::Duration(duration) => Ok(*duration),
+            SettingValue::Choice(word) => Err(word),
+            other => wrong_kind(name, other),
+        }
+    }
+
     fn value(&self, name: &str) -> &SettingValue {
         &self.values.get(name).unwrap_or_else(|| panic!("setting `{name}` is in the table")).value
     }
@@ -239,6 +251,35 @@ impl SettingSpec {
                 Ok(SettingValue::Choice(text.to_owned()))
             }
             SettingKind::Choice(words) => Err(wrong(format!("one of {}", words.join(", ")))),
+            SettingKind::DurationOr(words) if words.contains(&text) => {
+                Ok(SettingValue::Choice(text.to_owned()))
+            }
+            SettingKind::DurationOr(words) => units::parse_duration(text)
+                .map(SettingValue::Duration)
+                .map_err(|_| wrong(format!("a duration such as \"10s\", or {}", words.join(", ")))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_may_have_words_beside_it() {
+        const SPECS: &[SettingSpec] = &[SettingSpec {
+            name: "sync",
+            kind: SettingKind::DurationOr(&["always"]),
+            default: "2m",
+            doc: "",
+        }];
+        let read = |text| Settings::resolve(SPECS, [("sync", text)]);
+        let duration = read("10s").expect("a duration");
+        assert_eq!(duration.duration_or_word("sync"), Ok(Duration::from_secs(10)));
+        let word = read("always").expect("a word");
+        assert_eq!(word.duration_or_word("sync"), Err("always"));
+        assert!(read("2m").expect("the default").iter().all(|(_, setting)| setting.is_default));
+        let wrong = read("never").expect_err("neither").to_string();
+        assert_eq!(wrong, "`sync` takes a duration such as \"10s\", or always, not `never`");
     }
 }

@@ -17,7 +17,7 @@ use crate::node::NatsConfig;
 #[derive(Copy, Clone, Debug)]
 pub struct CoreNats;
 
-const fn spec(
+pub(crate) const fn spec(
     name: &'static str,
     kind: SettingKind,
     default: &'static str,
@@ -26,7 +26,7 @@ const fn spec(
     SettingSpec { name, kind, default, doc }
 }
 
-const SETTINGS: &[SettingSpec] = &[
+pub(crate) const SETTINGS: &[SettingSpec] = &[
     spec("max_payload", SettingKind::Bytes, "1MiB", "Largest payload, headers included."),
     spec(
         "max_pending",
@@ -145,34 +145,7 @@ impl Contender for CoreNats {
     }
 
     fn configure(settings: &Settings) -> Result<Configured<Self>, SettingError> {
-        let ping_max = count(settings, "ping_max")?;
-        let node = NatsConfig {
-            max_payload: settings.bytes("max_payload"),
-            max_pending: settings.bytes("max_pending"),
-            max_control_line: settings.bytes("max_control_line"),
-            max_connections: count(settings, "max_connections")?,
-            max_subscriptions: count(settings, "max_subscriptions")?,
-            ping_interval: settings.duration("ping_interval"),
-            ping_max,
-            write_deadline: settings.duration("write_deadline"),
-            lame_duck_grace_period: settings.duration("lame_duck_grace_period"),
-            lame_duck_duration: settings.duration("lame_duck_duration"),
-        };
-        node.check().map_err(|text| SettingError::Contradiction(text.to_owned()))?;
-        let client = ClientConfig {
-            echo: settings.flag("echo"),
-            no_responders: settings.flag("no_responders"),
-            ping_interval: settings.duration("client_ping_interval"),
-            ping_max,
-            reconnect_wait: settings.duration("reconnect_wait"),
-            reconnect_jitter: settings.duration("reconnect_jitter"),
-            max_reconnect: settings.count("max_reconnect"),
-            reconnect_buffer: settings.bytes("reconnect_buffer"),
-        };
-        if client.ping_interval.is_zero() || client.reconnect_wait.is_zero() {
-            let text = "`client_ping_interval` and `reconnect_wait` are longer than zero";
-            return Err(SettingError::Contradiction(text.to_owned()));
-        }
+        let (node, client) = core_configs(settings)?;
         Ok(Configured { node, client: Arc::new(client), proof: Proof::NOTHING })
     }
 
@@ -191,8 +164,44 @@ impl Contender for CoreNats {
     }
 }
 
+/// What the settings of core NATS make of a node and a client, JetStream aside.
+pub(crate) fn core_configs(
+    settings: &Settings,
+) -> Result<(NatsConfig, ClientConfig), SettingError> {
+    let ping_max = count(settings, "ping_max")?;
+    let node = NatsConfig {
+        max_payload: settings.bytes("max_payload"),
+        max_pending: settings.bytes("max_pending"),
+        max_control_line: settings.bytes("max_control_line"),
+        max_connections: count(settings, "max_connections")?,
+        max_subscriptions: count(settings, "max_subscriptions")?,
+        ping_interval: settings.duration("ping_interval"),
+        ping_max,
+        write_deadline: settings.duration("write_deadline"),
+        lame_duck_grace_period: settings.duration("lame_duck_grace_period"),
+        lame_duck_duration: settings.duration("lame_duck_duration"),
+        jetstream: None,
+    };
+    node.check().map_err(|text| SettingError::Contradiction(text.to_owned()))?;
+    let client = ClientConfig {
+        echo: settings.flag("echo"),
+        no_responders: settings.flag("no_responders"),
+        ping_interval: settings.duration("client_ping_interval"),
+        ping_max,
+        reconnect_wait: settings.duration("reconnect_wait"),
+        reconnect_jitter: settings.duration("reconnect_jitter"),
+        max_reconnect: settings.count("max_reconnect"),
+        reconnect_buffer: settings.bytes("reconnect_buffer"),
+    };
+    if client.ping_interval.is_zero() || client.reconnect_wait.is_zero() {
+        let text = "`client_ping_interval` and `reconnect_wait` are longer than zero";
+        return Err(SettingError::Contradiction(text.to_owned()));
+    }
+    Ok((node, client))
+}
+
 /// A count that has to fit in 32 bits.
-fn count(settings: &Settings, name: &str) -> Result<u32, SettingError> {
+pub(crate) fn count(settings: &Settings, name: &str) -> Result<u32, SettingError> {
     let value = settings.count(name);
     u32::try_from(value).map_err(|_| {
         SettingError::Contradiction(format!("`{name}` is at most {}, not {value}", u32::MAX))

@@ -37,7 +37,7 @@
 //! |---|---|---|
 //! | `open = "client"` | | opens a client during the case, or again after its end |
 //! | `declare = "name"` | `filters`, `partitions` | makes a stream or topic |
-//! | `subscribe = "filter"` | `group` with `seat` and `seats`, `start` (new, all, last), `ack` (none, explicit, all), `max_in_flight`, `durable`, `as` | subscribes and waits until it is in force |
+//! | `subscribe = "filter"` | `group` with `seat` and `seats`, `start` (new, all, last), `ack` (none, explicit, all), `ack_wait`, `max_deliver`, `backoff`, `max_in_flight`, `durable`, `as` | subscribes and waits until it is in force |
 //! | `publish = "channel"` | `payload` or `payloads`, `headers`, `key`, `size`, `want` (usual, nothing, stored), `once`, `as` | publishes; `{n}` in the channel is the payload's place from 1; with `as` the outcome is left to a later step |
 //! | `request = "channel"` | `payload`, `timeout`, `headers`, `key`, `size`, `as` | asks |
 //! | `reply = "payload"` | `to` | answers the request with the payload `to` |

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::contenders::{self, LATER};
+use crate::contenders;
 use crate::exit::{CliError, Exit};
 use crate::scenario_file::{self, BuiltIn};
 use crate::term::{self, Sheet};
@@ -49,9 +49,6 @@ fn page(scenarios: &[BuiltIn], width: usize) -> String {
             &format!("{}. {}", profile.title, profile.summary),
         );
     }
-    for later in LATER {
-        sheet.text(&format!("  {:<10} ", later.name), &format!("{}: not there yet", later.title));
-    }
     sheet.finish()
 }
 
@@ -69,10 +66,9 @@ fn json(scenarios: &[BuiltIn]) -> String {
         .collect();
     let contenders: Vec<serde_json::Value> = contenders::all_known()
         .iter()
-        .map(|known| (known.profile.name, known.profile.title, true))
-        .chain(LATER.iter().map(|later| (later.name, later.title, false)))
-        .map(|(name, title, available)| {
-            serde_json::json!({ "name": name, "title": title, "available": available })
+        .map(|known| {
+            let (name, title) = (known.profile.name, known.profile.title);
+            serde_json::json!({ "name": name, "title": title, "available": true })
         })
         .collect();
     let list = serde_json::json!({ "scenarios": scenarios, "contenders": contenders });

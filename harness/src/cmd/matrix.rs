@@ -6,7 +6,7 @@ use broker_contract::{Claim, Feature, Profile, Proof};
 use clap::Args;
 use lab_reports::text::{Column, Table};
 
-use crate::contenders::{self, LATER};
+use crate::contenders;
 use crate::exit::{CliError, Exit};
 use crate::term::{self, Sheet};
 
@@ -50,10 +50,6 @@ fn page(profiles: &[Profile], style: lab_reports::render::Style) -> String {
     }
     for profile in profiles {
         promises(&mut sheet, profile);
-    }
-    sheet.gap();
-    for later in LATER {
-        sheet.text("", &format!("{} ({}) is not there yet.", later.name, later.title));
     }
     sheet.finish()
 }
@@ -153,7 +149,6 @@ fn json(profiles: &[Profile]) -> String {
             })
         })
         .collect();
-    let later: Vec<&str> = LATER.iter().map(|later| later.name).collect();
-    let matrix = serde_json::json!({ "contenders": contenders, "not_there_yet": later });
+    let matrix = serde_json::json!({ "contenders": contenders });
     format!("{matrix:#}\n")
 }

@@ -24,7 +24,8 @@ fn a_mode_or_contender_that_is_not_there_is_refused_in_one_line() {
     let says = |args: &[&str]| lab([&["run", "iot-50k"], args].concat()).one_line(2).to_owned();
     assert!(says(&["--mode", "wire"]).contains("`wire` is not there yet"));
     assert!(says(&["--mode", "sim,dream"]).contains("no mode `dream`"));
-    assert!(says(&["--contenders", "kafka:linger=0"]).contains("`kafka` is not there yet"));
+    assert!(says(&["--contenders", "jetstream:sync=0"]).contains("sync interval"));
+    assert!(says(&["--contenders", "kafka:acks=2"]).contains("`acks` takes one of all, 1, 0"));
     assert!(says(&["--contenders", "rabbit"]).contains("no contender `rabbit`"));
     assert!(says(&["--contenders", "redis:resp=9"]).contains("`resp` takes one of 2, 3"));
     assert!(says(&["--contenders", "redis:nosuch"]).contains("nosuch"));

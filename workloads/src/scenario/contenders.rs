@@ -9,7 +9,7 @@ use super::populations::connections;
 use super::read::{Reader, Spot, join};
 use super::text::Toml;
 use super::tree::Value;
-use super::{FUTURE, Known, Result};
+use super::{Known, Result};
 
 /// Reads `[contenders]`.
 pub(super) fn contenders(
@@ -21,8 +21,8 @@ pub(super) fn contenders(
     let cx = all.cx;
     for entry in all.table()?.entries() {
         let known = cx.known.iter().any(|known| known.name == entry.key);
-        if !known && !FUTURE.contains(&entry.key.as_str()) {
-            let names = cx.known.iter().map(|known| known.name).chain(FUTURE.iter().copied());
+        if !known {
+            let names = cx.known.iter().map(|known| known.name);
             return Err(cx.error(
                 &entry.key_place,
                 format!("there is no contender `{}`", shown(&entry.key)),

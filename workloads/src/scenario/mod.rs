@@ -41,10 +41,6 @@ pub use error::{Origin, ScenarioError};
 pub use model::Scenario;
 pub use parse::{parse, parse_bytes};
 
-/// Contenders that the lab will have: a scenario may hold settings for them.
-/// Nothing checks those yet; they are kept as they are.
-pub const FUTURE: &[&str] = &["jetstream", "kafka"];
-
 /// What every refusal of something that is no scenario advises.
 const FORMAT_HELP: &str = "a scenario is a TOML text; `lab new FILE` writes one to start from";
 

@@ -1,14 +1,21 @@
 //! What happens on the connection, and how a client goes.
 
-use broker_contract::{Actions, Delivery, Failure, Note, Outcome, Ticket, Time};
+use broker_contract::{Actions, Client, Delivery, Failure, Note, Outcome, Ticket, Time};
 
-use super::state::{Flush, Held, State, Sub};
+use super::state::{Flush, Held, Owner, State, Sub};
+use super::upper::Event;
 use super::{LINK, NatsClient, SERVER};
+use crate::Nats;
 use crate::frame::{ConnectOptions, Down, Info, Message, ServerError, Up, headers};
 
 impl NatsClient {
     #[inline]
-    pub(super) fn frame(&mut self, now: Time, frame: Down, out: &mut Actions<Self>) {
+    pub(super) fn frame(
+        &mut self,
+        now: Time,
+        frame: Down,
+        out: &mut Actions<impl Client<Broker = Nats>>,
+    ) {
         if !matches!(self.state, State::Greeting | State::Ready) {
             return;
         }
@@ -23,13 +30,21 @@ impl NatsClient {
     }
 
     #[inline]
-    fn message(&mut self, sid: u64, plain: bool, message: Message, out: &mut Actions<Self>) {
+    fn message(
+        &mut self,
+        sid: u64,
+        plain: bool,
+        message: Message,
+        out: &mut Actions<impl Client<Broker = Nats>>,
+    ) {
         let Some(more) = &mut self.more else { return };
         let Some(sub) = more.subs.get_mut(&sid) else {
             return self.answer(sid, plain, message, out);
         };
+        let Owner::Application(subscription) = sub.owner else {
+            return more.tell(Event::Message { sid, message });
+        };
         sub.delivered += 1;
-        let subscription = sub.ticket;
         if sub.max.is_some_and(|max| sub.delivered >= max) {
             more.end(sid);
         }
@@ -39,9 +54,19 @@ impl NatsClient {
 
     /// A message that is for no subscription: the answer to a request, or the
     /// last one that the server sent before it learnt of an end.
-    fn answer(&mut self, sid: u64, plain: bool, message: Message, out: &mut Actions<Self>) {
+    fn answer(
+        &mut self,
+        sid: u64,
+        plain: bool,
+        message: Message,
+        out: &mut Actions<impl Client<Broker = Nats>>,
+    ) {
         let more = self.more();
-        let id = (sid == more.requests.sid).then(|| more.requests.answered(message.subject()));
+        let ours = sid == more.requests.sid;
+        if ours && more.is_hosting() && more.requests.is_other(message.subject()) {
+            return more.tell(Event::Answer { message });
+        }
+        let id = ours.then(|| more.requests.answered(message.subject()));
         let Some(ticket) = id.flatten().and_then(|id| more.requests.close(id)) else {
             // Too late, or a second answer.
             out.note(Note::Wasted { messages: 1, bytes: message.payload().len() as u64 });
@@ -57,7 +82,7 @@ impl NatsClient {
         self.say_goodbye(out);
     }
 
-    fn info(&mut self, info: &Info, out: &mut Actions<Self>) {
+    fn info(&mut self, info: &Info, out: &mut Actions<impl Client<Broker = Nats>>) {
         self.max_payload = info.server.max_payload;
         if self.state != State::Greeting || self.pings > 0 {
             return;
@@ -79,7 +104,7 @@ impl NatsClient {
         self.ping(out);
     }
 
-    fn pong(&mut self, now: Time, out: &mut Actions<Self>) {
+    fn pong(&mut self, now: Time, out: &mut Actions<impl Client<Broker = Nats>>) {
         self.pongs = self.pongs.wrapping_add(1);
         self.pings_out = 0;
         if self.state == State::Greeting {
@@ -105,7 +130,7 @@ impl NatsClient {
         }
     }
 
-    fn confirmed(&mut self, flush: Flush, out: &mut Actions<Self>) {
+    fn confirmed(&mut self, flush: Flush, out: &mut Actions<impl Client<Broker = Nats>>) {
         match flush {
             Flush::Subscribed { sid, ticket } => {
                 if let Some(sub) = self.more().subs.get_mut(&sid) {
@@ -119,6 +144,7 @@ impl NatsClient {
                 out.outcome(ticket, Outcome::Done);
             }
             Flush::Limited { ticket } => out.outcome(ticket, Outcome::Done),
+            Flush::Upper(mark) => self.more().tell(Event::Flushed(mark)),
             Flush::Drained => {
                 let more = self.more();
                 more.subs.clear();
@@ -130,7 +156,7 @@ impl NatsClient {
 
     /// Subscribes to everything there is, then sends what was held: a client that
     /// hears itself hears that too.
-    fn ready(&mut self, out: &mut Actions<Self>) {
+    fn ready(&mut self, out: &mut Actions<impl Client<Broker = Nats>>) {
         if self.more.is_none() {
             return self.drain_if_stopping(out);
         }
@@ -144,8 +170,10 @@ impl NatsClient {
             for frame in sub.frames(*sid) {
                 out.send(LINK, frame);
             }
-            if !sub.confirmed {
-                unconfirmed.push(Flush::Subscribed { sid: *sid, ticket: sub.ticket });
+            if let Owner::Application(ticket) = sub.owner
+                && !sub.confirmed
+            {
+                unconfirmed.push(Flush::Subscribed { sid: *sid, ticket });
             }
         }
         if !unconfirmed.is_empty() {
@@ -156,10 +184,11 @@ impl NatsClient {
         for held in self.more().take_held() {
             self.release(held, out);
         }
+        self.more().tell(Event::Ready);
         self.drain_if_stopping(out);
     }
 
-    fn release(&mut self, held: Held, out: &mut Actions<Self>) {
+    fn release(&mut self, held: Held, out: &mut Actions<impl Client<Broker = Nats>>) {
         // The limit was not known when the message was taken in.
         if held.message().total_len() as u64 > self.max_payload {
             let failure = Failure::Refused("Maximum Payload Violation".into());
@@ -204,20 +233,25 @@ impl NatsClient {
     }
 
     /// Gives a connection up that is of no use any more.
-    pub(super) fn abandon(&mut self, now: Time, out: &mut Actions<Self>) {
+    pub(super) fn abandon(&mut self, now: Time, out: &mut Actions<impl Client<Broker = Nats>>) {
         if matches!(self.state, State::Connecting | State::Greeting | State::Ready) {
             out.close(LINK);
             self.lost(now, out);
         }
     }
 
-    pub(super) fn lost(&mut self, now: Time, out: &mut Actions<Self>) {
+    pub(super) fn lost(&mut self, now: Time, out: &mut Actions<impl Client<Broker = Nats>>) {
         let was_ready = match self.state {
             State::Ready => true,
             State::Connecting | State::Greeting => false,
             State::Idle | State::Waiting | State::Over => return,
         };
         self.unanswered(out);
+        if let Some(more) = &mut self.more
+            && was_ready
+        {
+            more.tell(Event::Lost);
+        }
         if self.stopping {
             return self.give_up("shut down while not connected", out);
         }
@@ -238,7 +272,7 @@ impl NatsClient {
     }
 
     /// The connection took these answers with it.
-    fn unanswered(&mut self, out: &mut Actions<Self>) {
+    fn unanswered(&mut self, out: &mut Actions<impl Client<Broker = Nats>>) {
         let Some(more) = &mut self.more else { return };
         for (_, flush) in std::mem::take(&mut more.flushes) {
             match flush {
@@ -255,7 +289,8 @@ impl NatsClient {
                     out.outcome(ticket, Outcome::Done);
                 }
                 Flush::Limited { ticket } => out.outcome(ticket, Outcome::Done),
-                Flush::Drained => {}
+                // The one above learns that the connection is lost.
+                Flush::Upper(_) | Flush::Drained => {}
             }
         }
         for ticket in more.requests.take_sent() {
@@ -264,11 +299,12 @@ impl NatsClient {
     }
 
     /// Ends everything that still waits for a connection.
-    fn give_up(&mut self, why: &'static str, out: &mut Actions<Self>) {
+    fn give_up(&mut self, why: &'static str, out: &mut Actions<impl Client<Broker = Nats>>) {
         self.state = State::Over;
         if self.more.is_none() {
             return;
         }
+        self.more().tell(Event::Over(why));
         for held in self.more().take_held() {
             self.drop_held(held, Failure::GaveUp(why), out);
         }
@@ -276,13 +312,13 @@ impl NatsClient {
         more.sids.clear();
         let subs: Vec<Sub> = std::mem::take(&mut more.subs).into_values().collect();
         let unconfirmed = subs.iter().filter(|sub| !sub.confirmed);
-        let tickets: Vec<Ticket> = unconfirmed.map(|sub| sub.ticket).collect();
+        let tickets: Vec<Ticket> = unconfirmed.filter_map(|sub| sub.owner.ticket()).collect();
         for ticket in tickets {
             Self::failed(ticket, Failure::GaveUp(why), out);
         }
     }
 
-    pub(super) fn tick(&mut self, now: Time, out: &mut Actions<Self>) {
+    pub(super) fn tick(&mut self, now: Time, out: &mut Actions<impl Client<Broker = Nats>>) {
         if let Some(more) = &mut self.more {
             while let Some(ticket) = more.requests.overdue(now) {
                 Self::failed(ticket, Failure::Timeout, out);
@@ -306,7 +342,7 @@ impl NatsClient {
         self.say_goodbye(out);
     }
 
-    pub(super) fn shut_down(&mut self, out: &mut Actions<Self>) {
+    pub(crate) fn shut_down(&mut self, out: &mut Actions<impl Client<Broker = Nats>>) {
         if std::mem::replace(&mut self.stopping, true) {
             return;
         }
@@ -328,7 +364,7 @@ impl NatsClient {
         }
     }
 
-    fn drain_if_stopping(&mut self, out: &mut Actions<Self>) {
+    fn drain_if_stopping(&mut self, out: &mut Actions<impl Client<Broker = Nats>>) {
         if self.stopping {
             self.drain(out);
         }
@@ -336,7 +372,7 @@ impl NatsClient {
 
     /// Ends all subscriptions at the server; what is on its way still arrives, and
     /// the PONG comes behind it. The inbox stays for answers that are awaited.
-    fn drain(&mut self, out: &mut Actions<Self>) {
+    fn drain(&mut self, out: &mut Actions<impl Client<Broker = Nats>>) {
         for sid in self.more().subs.keys() {
             out.send(LINK, Up::Unsubscribe { sid: *sid, max: None });
         }
@@ -344,7 +380,7 @@ impl NatsClient {
     }
 
     /// Closes once nothing is awaited any more.
-    fn say_goodbye(&mut self, out: &mut Actions<Self>) {
+    fn say_goodbye(&mut self, out: &mut Actions<impl Client<Broker = Nats>>) {
         if !self.stopping || self.state != State::Ready {
             return;
         }

@@ -8,7 +8,8 @@
 //! - `state.rs`: what is kept, and how little of it a mere publisher needs;
 //! - `ops.rs`: what an application asks for;
 //! - `events.rs`: what happens on the connection;
-//! - `requests.rs`: requests and their inbox.
+//! - `requests.rs`: requests and their inbox;
+//! - `upper.rs`: what a library on top of it needs, such as the JetStream client.
 //!
 //! A publish ends as [`Sent`](broker_contract::Outcome::Sent) when its frame is
 //! handed to the connection: core NATS says no more of it. A subscription that is
@@ -19,6 +20,7 @@ mod events;
 mod ops;
 mod requests;
 mod state;
+mod upper;
 
 #[cfg(test)]
 mod tests;
@@ -32,13 +34,15 @@ use broker_contract::{
 };
 
 pub(crate) use self::ops::{
-    NO_ACK, NO_DEDUPLICATION, NO_DURABLE, NO_PULL, NO_REDELIVERY, NO_STORE,
+    CLOSED, FULL, NO_ACK, NO_DEDUPLICATION, NO_DURABLE, NO_PULL, NO_REDELIVERY, NO_STORE, refused,
 };
-use self::state::{More, State};
+use self::state::More;
+pub(crate) use self::state::State;
+pub(crate) use self::upper::Event;
 use crate::Nats;
 
 /// The one connection.
-const LINK: LinkId = LinkId(0);
+pub(crate) const LINK: LinkId = LinkId(0);
 /// The one server.
 const SERVER: NodeId = NodeId(0);
 
@@ -123,10 +127,7 @@ impl Client for NatsClient {
     }
 
     fn connect(&mut self, _now: Time, out: &mut Actions<Self>) {
-        if self.state == State::Idle && !self.stopping {
-            self.state = State::Connecting;
-            out.connect(LINK, SERVER);
-        }
+        self.begin(out);
     }
 
     fn submit(
@@ -138,7 +139,7 @@ impl Client for NatsClient {
     ) -> Result<Support, Unsupported> {
         if self.state == State::Idle {
             ops::check(op)?;
-            self.connect(now, out);
+            self.begin(out);
         }
         match op {
             Op::Publish(publish) => self.publish(ticket, publish, out)?,
@@ -159,6 +160,36 @@ impl Client for NatsClient {
     }
 
     fn handle(&mut self, now: Time, event: ClientInput<Nats>, out: &mut Actions<Self>) {
+        self.drive(now, event, out);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let due = matches!(self.state, State::Ready | State::Waiting).then_some(self.due);
+        let request = self.more.as_ref().and_then(|more| more.requests.deadline());
+        match (due, request) {
+            (Some(due), Some(request)) => Some(due.min(request)),
+            (due, request) => due.or(request),
+        }
+    }
+}
+
+impl NatsClient {
+    /// Asks for the connection, the first time.
+    pub(crate) fn begin(&mut self, out: &mut Actions<impl Client<Broker = Nats>>) {
+        if self.state == State::Idle && !self.stopping {
+            self.state = State::Connecting;
+            out.connect(LINK, SERVER);
+        }
+    }
+
+    /// Takes one input, for whoever this client is or is a part of.
+    #[inline]
+    pub(crate) fn drive(
+        &mut self,
+        now: Time,
+        event: ClientInput<Nats>,
+        out: &mut Actions<impl Client<Broker = Nats>>,
+    ) {
         match event {
             ClientInput::Frame { link: LINK, frame } => self.frame(now, frame, out),
             ClientInput::Connected { link: LINK } => self.connected(),
@@ -174,23 +205,16 @@ impl Client for NatsClient {
         }
     }
 
-    fn deadline(&self) -> Option<Time> {
-        let due = matches!(self.state, State::Ready | State::Waiting).then_some(self.due);
-        let request = self.more.as_ref().and_then(|more| more.requests.deadline());
-        match (due, request) {
-            (Some(due), Some(request)) => Some(due.min(request)),
-            (due, request) => due.or(request),
-        }
-    }
-}
-
-impl NatsClient {
     fn more(&mut self) -> &mut More {
         let start = self.start;
         self.more.get_or_insert_with(|| Box::new(More::new(start.seed, start.id)))
     }
 
-    fn failed(ticket: Ticket, failure: broker_contract::Failure, out: &mut Actions<Self>) {
+    fn failed(
+        ticket: Ticket,
+        failure: broker_contract::Failure,
+        out: &mut Actions<impl Client<Broker = Nats>>,
+    ) {
         out.outcome(ticket, Outcome::Failed(failure));
     }
 }

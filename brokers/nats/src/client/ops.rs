@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use broker_contract::{
-    AckPolicy, Actions, Failure, Feature, Op, Outcome, Publish, Start, Ticket, Time, Unsupported,
-    Want,
+    AckPolicy, Actions, Client, Failure, Feature, Op, Outcome, Publish, Start, Ticket, Time,
+    Unsupported, Want,
 };
 
-use super::state::{Flush, Held, State, Sub};
+use super::state::{Flush, Held, Owner, State, Sub};
 use super::{LINK, NatsClient};
+use crate::Nats;
 use crate::frame::{Message, Up, headers};
 use crate::subject;
 
@@ -19,10 +20,10 @@ pub(crate) const NO_DURABLE: &str = "the server forgets a subscriber that leaves
 pub(crate) const NO_DEDUPLICATION: &str = "the server remembers no message that it has seen";
 pub(crate) const NO_PULL: &str = "messages are pushed when they are published";
 
-const FULL: Failure = Failure::GaveUp("the reconnect buffer is full");
-const CLOSED: Failure = Failure::GaveUp("the connection is closed");
+pub(crate) const FULL: Failure = Failure::GaveUp("the reconnect buffer is full");
+pub(crate) const CLOSED: Failure = Failure::GaveUp("the connection is closed");
 
-fn refused(text: &str) -> Failure {
+pub(crate) fn refused(text: &str) -> Failure {
     Failure::Refused(text.into())
 }
 
@@ -62,11 +63,11 @@ fn check_want(publish: &Publish<'_>) -> Result<(), Unsupported> {
 
 impl NatsClient {
     #[inline]
-    pub(super) fn publish(
+    pub(crate) fn publish(
         &mut self,
         ticket: Ticket,
         publish: &Publish<'_>,
-        out: &mut Actions<Self>,
+        out: &mut Actions<impl Client<Broker = Nats>>,
     ) -> Result<(), Unsupported> {
         check_want(publish)?;
         let channel = publish.channel.as_bytes();
@@ -82,13 +83,13 @@ impl NatsClient {
 
     /// Publishes without a reply subject.
     #[inline]
-    pub(super) fn put(
+    pub(crate) fn put(
         &mut self,
         ticket: Ticket,
         channel: &[u8],
         block: &[u8],
         payload: &[u8],
-        out: &mut Actions<Self>,
+        out: &mut Actions<impl Client<Broker = Nats>>,
     ) {
         if let Err(failure) = self.fits(channel, block.len() + payload.len()) {
             return Self::failed(ticket, failure, out);
@@ -105,7 +106,7 @@ impl NatsClient {
     /// Whether a message can be put on a line, and is not above the limit that
     /// the server has told.
     #[inline]
-    fn fits(&self, channel: &[u8], len: usize) -> Result<(), Failure> {
+    pub(crate) fn fits(&self, channel: &[u8], len: usize) -> Result<(), Failure> {
         if !subject::is_printable(channel) {
             return Err(refused("Invalid Subject"));
         }
@@ -115,13 +116,13 @@ impl NatsClient {
         Ok(())
     }
 
-    pub(super) fn request(
+    pub(crate) fn request(
         &mut self,
         now: Time,
         ticket: Ticket,
         publish: &Publish<'_>,
         timeout: Duration,
-        out: &mut Actions<Self>,
+        out: &mut Actions<impl Client<Broker = Nats>>,
     ) -> Result<(), Unsupported> {
         check_want(publish)?;
         let channel = publish.channel.as_bytes();
@@ -134,14 +135,8 @@ impl NatsClient {
             return Ok(());
         }
         let ready = self.state == State::Ready;
+        self.open_inbox(out);
         let more = self.more();
-        if more.requests.sid == 0 {
-            let sid = more.next_sid();
-            more.requests.sid = sid;
-            if ready {
-                out.send(LINK, Up::subscribe(more.requests.filter().as_bytes(), None, sid));
-            }
-        }
         let id = more.requests.open(ticket, now + timeout);
         let reply = more.requests.reply(id);
         let message = Message::new(channel, reply.as_bytes(), &block, publish.payload);
@@ -156,7 +151,7 @@ impl NatsClient {
 
     /// Keeps a message until there is a connection, if there is room and hope.
     #[cold]
-    fn hold(&mut self, held: Held, out: &mut Actions<Self>) {
+    fn hold(&mut self, held: Held, out: &mut Actions<impl Client<Broker = Nats>>) {
         if self.state == State::Over {
             return self.drop_held(held, CLOSED, out);
         }
@@ -170,7 +165,12 @@ impl NatsClient {
         more.held.push_back(held);
     }
 
-    pub(super) fn drop_held(&mut self, held: Held, failure: Failure, out: &mut Actions<Self>) {
+    pub(super) fn drop_held(
+        &mut self,
+        held: Held,
+        failure: Failure,
+        out: &mut Actions<impl Client<Broker = Nats>>,
+    ) {
         let ticket = match held {
             Held::Publish { ticket, .. } => Some(ticket),
             Held::Request { id, .. } => self.more().requests.close(id),
@@ -180,12 +180,12 @@ impl NatsClient {
         }
     }
 
-    pub(super) fn subscribe(
+    pub(crate) fn subscribe(
         &mut self,
         ticket: Ticket,
         filter: &str,
         queue: Option<&str>,
-        out: &mut Actions<Self>,
+        out: &mut Actions<impl Client<Broker = Nats>>,
     ) {
         let printable = queue.is_none_or(|queue| subject::is_printable(queue.as_bytes()));
         if !subject::is_valid_filter(filter.as_bytes()) || !printable {
@@ -198,7 +198,7 @@ impl NatsClient {
         let more = self.more();
         let sid = more.next_sid();
         let mut sub = Sub {
-            ticket,
+            owner: Owner::Application(ticket),
             filter: filter.into(),
             queue: queue.map(Into::into),
             delivered: 0,
@@ -218,12 +218,12 @@ impl NatsClient {
         }
     }
 
-    pub(super) fn unsubscribe(
+    pub(crate) fn unsubscribe(
         &mut self,
         ticket: Ticket,
         subscription: Ticket,
         after: Option<u64>,
-        out: &mut Actions<Self>,
+        out: &mut Actions<impl Client<Broker = Nats>>,
     ) {
         let ready = self.state == State::Ready;
         let sid = self.more.as_ref().and_then(|more| more.sids.get(&subscription).copied());
@@ -247,9 +247,10 @@ impl NatsClient {
                 self.flush(Flush::Unsubscribed { sid, ticket }, out);
             }
             None => {
-                if let Some(sub) = more.end(sid).filter(|sub| !sub.confirmed) {
+                let sub = more.end(sid).filter(|sub| !sub.confirmed);
+                if let Some(ticket) = sub.and_then(|sub| sub.owner.ticket()) {
                     let failure = Failure::GaveUp("unsubscribed before it was in force");
-                    Self::failed(sub.ticket, failure, out);
+                    Self::failed(ticket, failure, out);
                 }
                 out.outcome(ticket, Outcome::Done);
             }
@@ -257,13 +258,13 @@ impl NatsClient {
     }
 
     /// Sends a PING whose PONG confirms everything before it.
-    pub(super) fn flush(&mut self, flush: Flush, out: &mut Actions<Self>) {
+    pub(crate) fn flush(&mut self, flush: Flush, out: &mut Actions<impl Client<Broker = Nats>>) {
         self.ping(out);
         let number = self.pings;
         self.more().flushes.push_back((number, flush));
     }
 
-    pub(super) fn ping(&mut self, out: &mut Actions<Self>) {
+    pub(super) fn ping(&mut self, out: &mut Actions<impl Client<Broker = Nats>>) {
         self.pings = self.pings.wrapping_add(1);
         out.send(LINK, Up::Ping);
     }

@@ -65,6 +65,18 @@ impl Requests {
         std::str::from_utf8(token).ok()?.parse().ok()
     }
 
+    /// Whether a subject of this inbox answers something of the library above,
+    /// whose tokens begin with a letter.
+    pub fn is_other(&self, subject: &[u8]) -> bool {
+        let token = subject.strip_prefix(self.prefix.as_bytes());
+        token.and_then(<[u8]>::first).is_some_and(u8::is_ascii_alphabetic)
+    }
+
+    /// `_INBOX.<id>.`
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Begins a request.
     pub fn open(&mut self, ticket: Ticket, deadline: Time) -> u64 {
         self.last += 1;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use broker_contract::{SeedStream, Ticket};
 
 use super::requests::Requests;
+use super::upper::Event;
 use crate::frame::{Message, Up};
 
 /// How far the connection is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Never asked for.
     Idle,
     /// Asked for.
@@ -24,10 +25,28 @@ pub(super) enum State {
     Over,
 }
 
+/// Who receives what comes through a subscription.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The application.
+    Application(Ticket),
+    /// The library above (see `upper.rs`).
+    Upper,
+}
+
+impl Owner {
+    pub fn ticket(self) -> Option<Ticket> {
+        match self {
+            Owner::Application(ticket) => Some(ticket),
+            Owner::Upper => None,
+        }
+    }
+}
+
 /// A subscription.
 #[derive(Debug)]
 pub(super) struct Sub {
-    pub ticket: Ticket,
+    pub owner: Owner,
     pub filter: Box<str>,
     pub queue: Option<Box<str>>,
     pub delivered: u64,
@@ -53,7 +72,7 @@ impl Sub {
 
 /// What a PONG confirms.
 #[derive(Debug)]
-pub(super) enum Flush {
+pub(crate) enum Flush {
     /// A subscription is in force.
     Subscribed { sid: u64, ticket: Ticket },
     /// It was refused with this text.
@@ -62,6 +81,8 @@ pub(super) enum Flush {
     Unsubscribed { sid: u64, ticket: Ticket },
     /// A limit is in force.
     Limited { ticket: Ticket },
+    /// Something that the library above has marked.
+    Upper(u64),
     /// Everything that was on its way has arrived; the client may go.
     Drained,
 }
@@ -94,6 +115,8 @@ pub(super) struct More {
     pub requests: Requests,
     pub held: VecDeque<Held>,
     pub held_bytes: u64,
+    /// What the library above has not taken yet; `None` where there is none.
+    pub upper: Option<VecDeque<Event>>,
 }
 
 impl More {
@@ -106,6 +129,7 @@ impl More {
             requests: Requests::new(seed, client),
             held: VecDeque::new(),
             held_bytes: 0,
+            upper: None,
         }
     }
 
@@ -117,8 +141,21 @@ impl More {
     /// Forgets a subscription.
     pub fn end(&mut self, sid: u64) -> Option<Sub> {
         let sub = self.subs.remove(&sid)?;
-        self.sids.remove(&sub.ticket);
+        if let Owner::Application(ticket) = sub.owner {
+            self.sids.remove(&ticket);
+        }
         Some(sub)
+    }
+
+    pub fn is_hosting(&self) -> bool {
+        self.upper.is_some()
+    }
+
+    /// Tells the library above, if there is one.
+    pub fn tell(&mut self, event: Event) {
+        if let Some(upper) = &mut self.upper {
+            upper.push_back(event);
+        }
     }
 
     pub fn take_held(&mut self) -> VecDeque<Held> {

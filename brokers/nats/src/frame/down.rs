@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use broker_contract::Frame;
+use broker_contract::{Frame, Identity};
 
 use super::size::{CRLF, digits};
 use super::{Info, Message};
@@ -124,7 +124,12 @@ impl Frame for Down {
 
     fn payloads(&self, visit: &mut dyn FnMut(&[u8])) {
         if let Down::Message { message, .. } = self {
-            visit(message.payload());
+            // An inbox receives what the server answers as well as what applications
+            // do, and only the payload tells one from the other.
+            let payload = message.payload();
+            if !message.subject().starts_with(b"_INBOX.") || Identity::verify(payload).is_ok() {
+                visit(payload);
+            }
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct ServerInfo {
     pub headers: bool,
     /// The largest payload, headers included, in bytes.
     pub max_payload: u64,
+    /// Whether it hosts JetStream.
+    pub jetstream: bool,
 }
 
 /// INFO.
@@ -58,6 +60,9 @@ impl Info {
         object.number("port", u64::from(server.port))?;
         object.flag("headers", server.headers)?;
         object.number("max_payload", server.max_payload)?;
+        if server.jetstream {
+            object.flag("jetstream", true)?;
+        }
         object.number("client_id", self.client_id)?;
         if let Some(address) = &self.client_ip {
             object.text("client_ip", address)?;

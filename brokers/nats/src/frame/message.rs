@@ -124,6 +124,21 @@ impl Message {
         )
     }
 
+    /// As [`Message::into_envelope`] with headers, for a reply subject that is not
+    /// the application's to answer to.
+    pub fn into_envelope_without_reply(self) -> Envelope {
+        let [subject, reply, headers] = self.ends();
+        let range = |start: usize, end: usize| Range { start: start as u32, end: end as u32 };
+        let end = self.0.len();
+        Envelope::new(
+            self.0,
+            range(PREFIX, subject),
+            Range::default(),
+            range(reply, headers),
+            range(headers, end),
+        )
+    }
+
     /// The lengths of subject with reply and the blanks in front of them, and of
     /// the numbers with what they count.
     #[inline]

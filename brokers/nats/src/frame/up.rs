@@ -74,7 +74,10 @@ impl Frame for Up {
     }
 
     fn payloads(&self, visit: &mut dyn FnMut(&[u8])) {
-        if let Up::Publish(message) = self {
+        // What is said to the server itself is no application's payload.
+        if let Up::Publish(message) = self
+            && !message.subject().starts_with(b"$JS.")
+        {
             visit(message.payload());
         }
     }

@@ -78,6 +78,7 @@ impl Nats {
             self.index.insert(number, &mut conn.owned, *sid, subject, queue.as_deref());
         }
         self.confirm(now, number, out);
+        self.interest_gained(now, subject, out);
     }
 
     fn unsubscribe(

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use broker_jetstream::JetStreamConfig;
+
 /// Limits and timers of a node, with the original's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NatsConfig {
@@ -25,6 +27,8 @@ pub struct NatsConfig {
     pub lame_duck_grace_period: Duration,
     /// Lame duck: time between the announcement and the last close.
     pub lame_duck_duration: Duration,
+    /// JetStream, where the node hosts it.
+    pub jetstream: Option<JetStreamConfig>,
 }
 
 impl Default for NatsConfig {
@@ -40,6 +44,7 @@ impl Default for NatsConfig {
             write_deadline: Duration::from_secs(10),
             lame_duck_grace_period: Duration::from_secs(10),
             lame_duck_duration: Duration::from_secs(120),
+            jetstream: None,
         }
     }
 }
@@ -64,6 +69,6 @@ impl NatsConfig {
         if self.lame_duck_duration <= self.lame_duck_grace_period {
             return Err("`lame_duck_duration` is longer than `lame_duck_grace_period`");
         }
-        Ok(())
+        self.jetstream.as_ref().map_or(Ok(()), JetStreamConfig::check)
     }
 }

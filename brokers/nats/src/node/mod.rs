@@ -3,6 +3,7 @@
 //! - `route.rs`: the way of one published message, groups and their draw;
 //! - `commands.rs`: CONNECT, SUB, UNSUB, PING, and what is wrong with a frame;
 //! - `conn.rs`: what is kept of a connection, and its pending bytes;
+//! - `hosting.rs`: JetStream, where the node hosts it;
 //! - `upkeep.rs` and `timers.rs`: pings, write deadlines, the lame duck.
 //!
 //! A subscription belongs to a connection. Connection numbers come from drivers,
@@ -15,6 +16,7 @@
 mod commands;
 mod config;
 mod conn;
+mod hosting;
 mod route;
 mod timers;
 mod upkeep;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use broker_contract::{
     Boot, BootError, Broker, CloseReason, ConnId, Effects, Frame, Input, NoPeer, Note, Origin, Time,
 };
+use broker_jetstream::JetStream;
 use rand_chacha::ChaCha8Rng;
 
 pub use self::config::NatsConfig;
@@ -53,6 +56,8 @@ pub struct Nats {
     draw: ChaCha8Rng,
     timers: Timers,
     lame_duck: Option<LameDuck>,
+    /// Boxed, because most nodes host none and it is taken out for its work.
+    jetstream: Option<Box<JetStream>>,
     scratch: Scratch,
 }
 
@@ -67,6 +72,8 @@ struct Scratch {
     expired: Vec<u32>,
     /// Connections with too many bytes pending.
     overflowing: Vec<u32>,
+    /// Connections that ended while JetStream was at work.
+    ended: Vec<u32>,
 }
 
 impl std::fmt::Debug for Nats {
@@ -88,8 +95,8 @@ impl Broker for Nats {
     fn boot(
         config: &NatsConfig,
         boot: Boot,
-        _now: Time,
-        _out: &mut Effects<Self>,
+        now: Time,
+        out: &mut Effects<Self>,
     ) -> Result<Self, BootError> {
         config.check().map_err(|text| BootError::Config(text.to_owned()))?;
         let server = ServerInfo {
@@ -101,8 +108,9 @@ impl Broker for Nats {
             port: 4222,
             headers: true,
             max_payload: config.max_payload,
+            jetstream: config.jetstream.is_some(),
         };
-        Ok(Nats {
+        let mut node = Nats {
             config: config.clone(),
             server: Arc::new(server),
             conns: Vec::new(),
@@ -112,8 +120,11 @@ impl Broker for Nats {
             draw: boot.seed.fork("queue groups").rng(),
             timers: Timers::default(),
             lame_duck: None,
+            jetstream: None,
             scratch: Scratch::default(),
-        })
+        };
+        node.boot_jetstream(boot.seed, now, out)?;
+        Ok(node)
     }
 
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Effects<Self>) {
@@ -135,21 +146,24 @@ impl Broker for Nats {
             }
             Input::Tick => self.tick(now, out),
             Input::Drain => self.begin_lame_duck(now),
-            // It asks for no sync, and has no peer.
-            Input::Synced { .. } => {}
+            Input::Synced { token, result } => self.synced(now, token, result, out),
+            // It has no peer.
             Input::Peer { msg, .. } => match msg {},
         }
     }
 
     fn deadline(&self) -> Option<Time> {
         let lame_duck = self.lame_duck.as_ref().and_then(|lame_duck| lame_duck.next);
-        timers::earlier(self.timers.deadline(), lame_duck)
+        let jetstream = self.jetstream.as_ref().and_then(|jetstream| jetstream.deadline());
+        let own = timers::earlier(self.timers.deadline(), lame_duck);
+        timers::earlier(own, jetstream)
     }
 
     fn memory_bytes(&self) -> u64 {
         (self.conns.capacity() * size_of::<Option<Conn>>()) as u64
             + self.index.memory_bytes()
             + self.timers.memory_bytes()
+            + self.jetstream.as_ref().map_or(0, |jetstream| jetstream.memory_bytes())
     }
 }
 
@@ -184,6 +198,7 @@ impl Nats {
         if let Some(mut replaced) = self.conns[at].replace(Conn::new(opened, now)) {
             // The driver used the number of an open connection again.
             self.index.remove_all(&mut replaced.owned);
+            self.connection_ended(number);
         } else {
             self.open += 1;
         }
@@ -261,6 +276,7 @@ impl Nats {
             return false;
         };
         self.index.remove_all(&mut conn.owned);
+        self.connection_ended(number);
         self.open -= 1;
         if self.open == 0 {
             self.conns = Vec::new();

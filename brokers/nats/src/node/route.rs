@@ -57,29 +57,56 @@ impl Nats {
                 return;
             }
         }
+        if self.jetstream.is_some() {
+            return self.publish_hosted(now, number, message, out);
+        }
         let Some(message) = self.route(now, number, message, out) else { return };
+        self.nobody_heard(now, number, &message, out);
+    }
+
+    /// Says that a message was for nobody.
+    pub(super) fn nobody_heard(
+        &mut self,
+        now: Time,
+        number: u32,
+        message: &Message,
+        out: &mut Effects<Self>,
+    ) {
         if message.payload().len() >= IDENTITY_LEN {
             out.dropped(Cause::NoSubscriber, None, message.payload());
         }
         if !message.reply().is_empty() {
-            self.no_responders(now, number, &message, out);
+            self.no_responders(now, number, message, out);
         }
     }
 
     /// Sends the message to everybody it is for; gives it back when that is nobody.
     #[inline]
-    fn route(
+    pub(super) fn route(
         &mut self,
         now: Time,
         from: u32,
         message: Message,
         out: &mut Effects<Self>,
     ) -> Option<Message> {
-        let Scratch { matched, seats, expired, overflowing } = &mut self.scratch;
-        self.index.matches(message.subject(), matched);
-        if matched.is_empty() {
+        self.index.matches(message.subject(), &mut self.scratch.matched);
+        if self.scratch.matched.is_empty() {
             return Some(message);
         }
+        self.route_matched(now, from, message, out)
+    }
+
+    /// Sends the message to everybody on the filters that were found, of which
+    /// there is one at least; gives it back when nobody accepted it.
+    #[inline]
+    pub(super) fn route_matched(
+        &mut self,
+        now: Time,
+        from: u32,
+        message: Message,
+        out: &mut Effects<Self>,
+    ) -> Option<Message> {
+        let Scratch { matched, seats, expired, overflowing, .. } = &mut self.scratch;
         let (filters, mut subscriptions) = self.index.parts();
         let full_len = message.delivery_len(false) as u64;
         let plain_len =

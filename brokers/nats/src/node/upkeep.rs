@@ -24,6 +24,7 @@ impl Nats {
             self.check_progress(now, due, out);
         }
         self.go_on_leaving(now, out);
+        self.tick_jetstream(now, out);
     }
 
     fn check_alive(&mut self, now: Time, due: Due, out: &mut Effects<Self>) {

@@ -109,7 +109,7 @@ pub(super) struct Group {
 }
 
 /// How a subscription is paced.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pace {
     /// When messages are acknowledged.
     pub(super) ack: AckPolicy,
@@ -117,6 +117,12 @@ pub(super) struct Pace {
     pub(super) max_in_flight: Option<u32>,
     /// Whether a restarted consumer carries on.
     pub(super) durable: bool,
+    /// Time without an acknowledgement after which a message comes again.
+    pub(super) ack_wait: Option<Duration>,
+    /// Deliveries of one message at most.
+    pub(super) max_deliver: Option<u32>,
+    /// Waits before a message comes again.
+    pub(super) backoff: Vec<Duration>,
 }
 
 /// What a published message has besides its payload.

@@ -99,6 +99,9 @@ raw_step! {
     words ack: String;
     words max_in_flight: u32;
     words durable: bool;
+    words ack_wait: String;
+    words max_deliver: u32;
+    words backoff: Vec<String>;
     words payload: String;
     words payloads: Vec<String>;
     words headers: BTreeMap<String, String>;
@@ -312,6 +315,15 @@ fn step(mut raw: RawStep, text: String) -> Result<Step, String> {
                 ack: pick("ack", raw.ack.take(), &acks)?.unwrap_or_default(),
                 max_in_flight: raw.max_in_flight.take(),
                 durable: raw.durable.take().unwrap_or_default(),
+                ack_wait: duration("ack_wait", raw.ack_wait.take())?,
+                max_deliver: raw.max_deliver.take(),
+                backoff: raw
+                    .backoff
+                    .take()
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|wait| need("backoff", duration("backoff", Some(wait))?))
+                    .collect::<Result<_, _>>()?,
             },
         }
     } else if let Some(channel) = raw.publish.take() {

@@ -327,7 +327,9 @@ impl<A: Arena> Run<'_, A> {
                         max_in_flight: flow.max_in_flight,
                         durable: flow.durable,
                         name: Some(&step.by),
-                        ..Flow::default()
+                        ack_wait: flow.ack_wait,
+                        max_deliver: flow.max_deliver,
+                        backoff: &flow.backoff,
                     },
                 };
                 let ticket = submit(self, &op);

@@ -114,6 +114,10 @@ impl<'a> Iterator for Headers<'a> {
     }
 }
 
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
 /// A place in bytes that may end anywhere.
 #[derive(Clone, Debug)]
 struct Cursor<'a> {
@@ -125,13 +129,24 @@ impl Cursor<'_> {
     /// A zig-zag varint of up to 64 bits.
     #[inline]
     fn long(&mut self) -> Result<i64, &'static str> {
+        // Nearly all have one byte.
+        if let Some(byte) = self.buf.get(self.at)
+            && *byte < 0x80
+        {
+            self.at += 1;
+            return Ok(unzigzag(u64::from(*byte)));
+        }
+        self.long_in_bytes()
+    }
+
+    fn long_in_bytes(&mut self) -> Result<i64, &'static str> {
         let mut value = 0_u64;
         for shift in (0..70).step_by(7) {
             let byte = *self.buf.get(self.at).ok_or("it is cut short")?;
             self.at += 1;
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
-                return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
+                return Ok(unzigzag(value));
             }
         }
         Err("a number has more than ten bytes")

@@ -32,8 +32,13 @@ impl Default for BatchWriter {
 impl BatchWriter {
     /// An empty batch of no idempotent producer.
     pub fn new() -> Self {
+        BatchWriter::over(vec![0; HEADER_LEN])
+    }
+
+    /// An empty batch in `buf`, which holds room for a header and nothing else.
+    fn over(buf: Vec<u8>) -> Self {
         BatchWriter {
-            buf: vec![0; HEADER_LEN],
+            buf,
             count: 0,
             next_delta: 0,
             base_timestamp: -1,
@@ -44,6 +49,13 @@ impl BatchWriter {
             attributes: 0,
             last_delta: None,
         }
+    }
+
+    /// An empty batch with room for `bytes`, header included.
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut buf = Vec::with_capacity(bytes.max(HEADER_LEN));
+        buf.resize(HEADER_LEN, 0);
+        BatchWriter::over(buf)
     }
 
     /// Sets the idempotent producer, its epoch and the first record's sequence.
@@ -172,7 +184,7 @@ impl BatchWriter {
         let mut buf = std::mem::take(&mut self.buf);
         buf.clear();
         buf.resize(HEADER_LEN, 0);
-        *self = BatchWriter { buf, ..BatchWriter::new() };
+        *self = BatchWriter::over(buf);
         Ok(batch)
     }
 

@@ -41,6 +41,9 @@ pub struct Join {
     pub needs_id: bool,
 }
 
+/// Since which version a leader is told that it need not assign.
+const SKIP_SINCE: i16 = 9;
+
 /// A refusal to a request to join.
 pub fn refused(error: ResponseError, member: StrBytes) -> JoinGroupResponse {
     JoinGroupResponse::default()
@@ -222,7 +225,15 @@ impl Group {
         if let Some(member) = self.members.get_mut(&ask.member) {
             member.is_alive(now);
         }
-        said.answer(ask.to, self.joined(&ask.member));
+        let mut response = self.joined(&ask.member);
+        if response.skip_assignment && ask.to.version < SKIP_SINCE {
+            // An older leader knows no such field, and would assign again: it is
+            // told of another leader, so that it takes its assignment and no more.
+            response.skip_assignment = false;
+            response.leader = StrBytes::new();
+            response.members.clear();
+        }
+        said.answer(ask.to, response);
     }
 
     /// The answer to a member whose generation is closed.

@@ -382,3 +382,34 @@ fn strange_joins_get_the_originals_codes() {
     }
     assert_eq!(heartbeat(&mut stand, &leader.1, 1), 0, "nothing has happened to the group");
 }
+
+#[test]
+fn an_older_leader_that_comes_back_takes_its_assignment_and_no_more() {
+    for version in 5..9 {
+        let mut stand = Stand::plain();
+        let conn = stand.open();
+        stand.send(conn, version, join_request("", Some("one")));
+        stand.advance(Duration::from_secs(3));
+        let first = joined(stand.answer(conn));
+        assert_eq!(first.leader, first.member_id, "version {version}");
+        let assignment = SyncGroupRequestAssignment::default()
+            .with_member_id(first.member_id.clone())
+            .with_assignment(Bytes::from_static(b"all"));
+        let request = SyncGroupRequest::default()
+            .with_group_id(group())
+            .with_generation_id(1)
+            .with_member_id(first.member_id)
+            .with_group_instance_id(Some(text("one")))
+            .with_assignments(vec![assignment]);
+        stand.send(conn, 5, request);
+        assert_eq!(synced(stand.answer(conn)).assignment, "all");
+        let conn = stand.open();
+        stand.send(conn, version, join_request("", Some("one")));
+        let second = joined(stand.answer(conn));
+        assert_eq!((second.error_code, second.generation_id), (0, 1));
+        assert_ne!(second.leader, second.member_id, "version {version}");
+        assert!(second.members.is_empty() && !second.skip_assignment);
+        sync(&mut stand, conn, &second.member_id, 1, &[]);
+        assert_eq!(synced(stand.answer(conn)).assignment, "all");
+    }
+}
