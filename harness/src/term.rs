@@ -16,10 +16,16 @@ const COLUMNS: usize = 80;
 /// [`CliError::ClosedPipe`] when the reader has gone, [`CliError::Failed`] when
 /// the text could not be written.
 pub fn print(text: &str) -> Result<(), CliError> {
+    print_bytes(text.as_bytes())
+}
+
+/// The same for what is no text.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| CliError::from_stdout(&error))
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| CliError::from_stdout(&error))
 }
 
 /// Writes a line to standard error. Nobody is left to tell when that fails.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::charts::{self, ChartError, Figure};
 use crate::record::{Record, RecordError};
-use crate::{csv, text};
+use crate::{csv, html, markdown, text};
 
 pub use crate::text::Style;
 
@@ -79,11 +80,28 @@ impl FromStr for Format {
 #[non_exhaustive]
 pub enum RenderError {
     /// No such form.
-    #[error("there is no format `{0}`; there is text, csv, series-csv, json")]
+    #[error("there is no format `{0}`; there is text, csv, series-csv, json, html, md, svg, png")]
     Unknown(String),
-    /// A form that is planned.
-    #[error("the format `{0}` is not there yet; there is text, csv, series-csv, json")]
-    NotThereYet(Format),
+    /// One text was asked for, and the form is several files.
+    #[error(
+        "the format `{0}` is a file for each chart; give a folder with --out, or name one chart \
+         with --chart"
+    )]
+    SeveralFiles(Format),
+    /// A record has no such chart.
+    #[error("there is no chart `{name}` in this record; there is {known}")]
+    NoChart {
+        /// As asked for.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A chart could not be drawn.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
+    /// The page could not be filled in.
+    #[error("the page cannot be written: {0}")]
+    Page(String),
     /// The record holds what no file can.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -92,18 +110,78 @@ pub enum RenderError {
     Table(String),
 }
 
+/// A file of a rendering.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Relative to the folder of the report, such as `charts/latency-sim.svg`.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
 /// `record` in `format`; `style` is for [`Format::Text`].
 ///
 /// # Errors
-/// [`RenderError`] when the form is not there yet, or the record cannot be written.
+/// [`RenderError`] when the form is several files, or the record cannot be written.
 pub fn render(record: &Record, format: Format, style: Style) -> Result<String, RenderError> {
     match format {
         Format::Text => Ok(text::render(record, style)),
         Format::Csv => csv::trials(record),
         Format::SeriesCsv => csv::series(record),
         Format::Json => Ok(record.write()?),
-        Format::Html | Format::Markdown | Format::Svg | Format::Png => {
-            Err(RenderError::NotThereYet(format))
+        Format::Html => html::render(record),
+        Format::Markdown => Ok(markdown::render(record)),
+        Format::Svg | Format::Png => Err(RenderError::SeveralFiles(format)),
+    }
+}
+
+/// `record` in `format`, as the files that a folder of a report has: one, or
+/// one for each chart. `csv` is both of its tables.
+///
+/// # Errors
+/// As [`render`], or [`RenderError::Chart`].
+pub fn files(record: &Record, format: Format) -> Result<Vec<File>, RenderError> {
+    let one = |name: &str, format: Format| -> Result<File, RenderError> {
+        let style = Style { colour: false, width: 80 };
+        Ok(File { name: name.to_owned(), bytes: render(record, format, style)?.into_bytes() })
+    };
+    match format {
+        Format::Text => Ok(vec![one("report.txt", format)?]),
+        Format::Csv => {
+            Ok(vec![one("trials.csv", Format::Csv)?, one("series.csv", Format::SeriesCsv)?])
+        }
+        Format::SeriesCsv => Ok(vec![one("series.csv", format)?]),
+        Format::Json => Ok(vec![one("report.json", format)?]),
+        Format::Html => Ok(vec![one("report.html", format)?]),
+        Format::Markdown => Ok(vec![one("report.md", format)?]),
+        Format::Svg | Format::Png => {
+            charts::figures(record).iter().map(|figure| chart_file(figure, format)).collect()
         }
     }
+}
+
+/// One chart of `record`, by its name.
+///
+/// # Errors
+/// [`RenderError::NoChart`] when there is none; `format` other than `svg` and
+/// `png` is [`RenderError::Unknown`].
+pub fn chart(record: &Record, name: &str, format: Format) -> Result<File, RenderError> {
+    if !matches!(format, Format::Svg | Format::Png) {
+        return Err(RenderError::Unknown(format!("{format} of a chart")));
+    }
+    let figures = charts::figures(record);
+    let Some(figure) = figures.iter().find(|figure| figure.id == name) else {
+        let known: Vec<&str> = figures.iter().map(|figure| figure.id.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(RenderError::NoChart { name: crate::clean::line(name, 60), known });
+    };
+    chart_file(figure, format)
+}
+
+fn chart_file(figure: &Figure, format: Format) -> Result<File, RenderError> {
+    let bytes = match format {
+        Format::Png => figure.png()?,
+        _ => figure.svg()?.into_bytes(),
+    };
+    Ok(File { name: format!("charts/{}.{format}", figure.id), bytes })
 }

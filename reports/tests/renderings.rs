@@ -141,13 +141,16 @@ fn a_record_survives_its_own_form() {
 }
 
 #[test]
-fn what_is_not_there_yet_says_so() {
-    for format in [Format::Html, Format::Markdown, Format::Svg, Format::Png] {
-        let error = render(&common::sample(), format, Style::default()).expect_err("later");
-        assert_eq!(error, RenderError::NotThereYet(format));
+fn a_form_of_several_files_says_so_and_a_stranger_is_refused() {
+    for format in [Format::Svg, Format::Png] {
+        let error = render(&common::sample(), format, Style::default()).expect_err("files");
+        assert_eq!(error, RenderError::SeveralFiles(format));
     }
     let error = "pdf".parse::<Format>().expect_err("unknown");
-    assert_eq!(error.to_string(), "there is no format `pdf`; there is text, csv, series-csv, json");
+    assert_eq!(
+        error.to_string(),
+        "there is no format `pdf`; there is text, csv, series-csv, json, html, md, svg, png"
+    );
 }
 
 proptest::proptest! {

@@ -81,6 +81,11 @@ impl Agenda {
         self.timers.remove(&(at, stream, place));
     }
 
+    /// Whether this timer is set.
+    pub fn has(&self, at: Time, stream: u32, place: u32) -> bool {
+        self.timers.contains(&(at, stream, place))
+    }
+
     /// Takes the next timer that is due.
     pub fn take_due(&mut self, now: Time) -> Option<(Time, u32, u32)> {
         let first = *self.timers.first()?;

@@ -27,6 +27,15 @@ impl ApiError {
         ApiError::new(400, 10025, format!("invalid JSON: {text}"))
     }
 
+    /// A time that cannot be read, in the words of Go's library for those that are
+    /// no time at all.
+    pub(crate) fn bad_time(text: &str) -> ApiError {
+        const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
+        ApiError::bad_json(&format!(
+            "parsing time {text:?} as {LAYOUT:?}: cannot parse {text:?} as \"2006\""
+        ))
+    }
+
     pub(crate) fn stream_not_found() -> ApiError {
         ApiError::new(404, 10059, "stream not found")
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use broker_contract::{BootError, ConnId, DiskError, Note, SeedStream, SyncToken, Time};
+use broker_contract::{BootError, ConnId, Disk, DiskError, Note, SeedStream, SyncToken, Time};
 
 use crate::agenda::{Agenda, Cx, STREAM};
 use crate::config::JetStreamConfig;
@@ -286,6 +286,25 @@ impl JetStream {
     pub fn memory_bytes(&self) -> u64 {
         let streams: u64 = self.streams.iter().flatten().map(|stream| stream.memory_bytes()).sum();
         streams + self.agenda.memory_bytes() + self.routes.memory_bytes()
+    }
+
+    /// Whether streams, consumers, timers and files agree with each other. Takes as
+    /// long as reading all that is stored; nothing depends on the answer.
+    ///
+    /// # Errors
+    /// What does not agree, and where, in one line.
+    pub fn check_invariants(&self, disk: &mut dyn Disk) -> Result<(), String> {
+        for (name, place) in &self.by_name {
+            let stream = self.streams.get(*place as usize).and_then(Option::as_deref);
+            let Some(stream) = stream else { return Err(format!("stream {name} is missing")) };
+            stream
+                .check(disk, &self.agenda, *place)
+                .map_err(|what| format!("stream {name}: {what}"))?;
+        }
+        if self.by_name.len() != self.streams.iter().flatten().count() {
+            return Err("a stream has no name".to_owned());
+        }
+        Ok(())
     }
 
     /// Deletes a stream and everything it has.

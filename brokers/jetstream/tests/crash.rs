@@ -4,6 +4,7 @@
 mod common;
 
 use broker_contract::{BootError, CrashKind, Disk, DiskError, MemoryDisk};
+use broker_jetstream::{JetStreamConfig, SyncPolicy};
 use common::{Rig, small_blocks};
 use proptest::prelude::*;
 
@@ -151,8 +152,14 @@ fn a_flipped_bit_is_found_and_told() {
                 let known = expected(1..=100);
                 assert!(messages.iter().all(|message| known.contains(message)), "bit {bit}");
                 let info = other.api_value("STREAM.INFO.S", "");
+                if messages == expected(1..=99) {
+                    // At the very end, damage looks like a write that a crash cut short.
+                    assert!(other.was_noted("torn tail cut"), "bit {bit}");
+                    assert_eq!(info["state"]["last_seq"], 99, "bit {bit}: {info}");
+                    continue;
+                }
                 assert_eq!(info["state"]["lost"]["msgs"], lost, "bit {bit}: {info}");
-                assert!(other.was_noted("damaged store reported"));
+                assert!(other.was_noted("damaged store reported"), "bit {bit}");
             }
             Err(BootError::Store { file, offset, reason }) => {
                 assert_eq!((file.as_str(), offset), (first.as_str(), 0), "{reason}");
@@ -202,6 +209,11 @@ fn foreign_and_newer_files_are_refused() {
         "jetstream/S/000000000000.blk at 0: it was written in format 9, and this version reads format 1"
     );
     let journal = "jetstream/S/journal";
+    let newer = changed(&mut rig.world.disk, journal, |bytes| bytes[8] = 7);
+    assert_eq!(
+        refused(newer),
+        "jetstream/S/journal at 8: it was written in format 7, and this version reads format 1"
+    );
     let foreign = changed(&mut rig.world.disk, journal, |bytes| *bytes = vec![b'x'; 99]);
     assert_eq!(refused(foreign), "jetstream/S/journal at 0: this is not the journal of a stream");
     let mut stray = changed(&mut rig.world.disk, "", |_| {});
@@ -274,6 +286,7 @@ fn the_duplicate_window_outlives_a_crash() {
 #[test]
 fn a_grown_journal_is_written_afresh_and_reads_back() {
     let mut rig = Rig::new();
+    rig.checks = false;
     rig.stream("S", "");
     rig.consumer("S", "C", "\"durable_name\":\"C\",\"ack_policy\":\"explicit\"");
     for _ in 0..40_000 {
@@ -285,7 +298,15 @@ fn a_grown_journal_is_written_afresh_and_reads_back() {
     assert!(journal < 2 << 20, "{journal}");
     rig.crash(CrashKind::PowerLoss, |_| 0);
     let info = rig.api_value("CONSUMER.INFO.S.C", "");
-    assert!(info["delivered"]["stream_seq"].as_u64() > Some(1_000), "{info}");
+    // The fresh journal was synced; the messages were not, and are gone. Their
+    // sequences do not come again, or the consumer would pass over the new ones.
+    let delivered = info["delivered"]["stream_seq"].as_u64().expect("is a number");
+    assert!(delivered > 1_000, "{info}");
+    assert_eq!(rig.state("S"), (0, delivered + 1, delivered));
+    assert!(rig.was_noted("consumer ahead of its stream"));
+    assert_eq!(rig.publish("S", "new"), format!("{{\"stream\":\"S\",\"seq\":{}}}", delivered + 1));
+    rig.crash(CrashKind::ProcessKill, |_| 0);
+    assert_eq!(rig.pull("S", "C", "1")[0].text(), "new");
     assert!(rig.world.disk.list("jetstream/S/journal").expect("lists").len() == 1);
 }
 
@@ -324,5 +345,36 @@ proptest! {
         let last = info["state"]["last_seq"].as_u64().unwrap_or(0);
         let lost = info["state"]["lost"]["msgs"].as_u64().unwrap_or(0);
         prop_assert_eq!(messages.len() as u64 + lost, last);
+    }
+
+    /// With `always`, whatever was acknowledged is there after the power failed,
+    /// whenever that was and however much of the rest the disk kept.
+    #[test]
+    fn what_was_acknowledged_after_its_sync_outlives_the_power(
+        steps in prop::collection::vec(0..4_u8, 1..80),
+        torn in prop::collection::vec(0..5_000_usize, 1..8),
+    ) {
+        let config = JetStreamConfig { sync: SyncPolicy::Always, ..small_blocks() };
+        let mut rig = Rig::with(config);
+        rig.stream("S", "\"subjects\":[\"s.>\"]");
+        rig.completes_syncs = false;
+        let (mut written, mut acknowledged) = (0_u64, 0);
+        for step in steps {
+            if step > 0 {
+                written += 1;
+                rig.publish_with("s.1", "in.r", &[], format!("m{written}").as_bytes());
+            } else if !rig.world.syncs.is_empty() {
+                let (file, token, len) = rig.world.syncs.remove(0);
+                rig.world.disk.complete_sync_to(file, len);
+                rig.server.synced(rig.now, &mut rig.world, token, Ok(()));
+            }
+            acknowledged += rig.take("in.r").len() as u64;
+        }
+        rig.completes_syncs = true;
+        let mut draws = torn.iter().cycle();
+        rig.crash(CrashKind::PowerLoss, |unsynced| *draws.next().expect("cycles") % (unsynced + 1));
+        let messages = everything(&mut rig);
+        prop_assert!(messages.len() as u64 >= acknowledged, "{} of {}", messages.len(), acknowledged);
+        prop_assert_eq!(&messages[..acknowledged as usize], &expected(1..=acknowledged)[..]);
     }
 }

@@ -1,7 +1,7 @@
 //! From histograms to the quantiles of a record.
 
 use hdrhistogram::Histogram;
-use lab_reports::record::{Latency, Quantile, Quantiles, micros};
+use lab_reports::record::{CurvePoint, Latency, Quantile, Quantiles, micros};
 
 use super::meters::Pair;
 
@@ -49,6 +49,21 @@ pub fn quantiles(histogram: &Histogram<u64>, instrument: Option<Instrument<'_>>)
         }
     }
     out
+}
+
+/// Points of a distribution for a picture: ten for each further nine, as far as
+/// the samples carry a quantile.
+pub fn curve(histogram: &Histogram<u64>) -> Vec<CurvePoint> {
+    let mut points = Vec::new();
+    for tenth in 0..=60 {
+        let left = 10_f64.powf(-f64::from(tenth) / 10.0);
+        if histogram.is_empty() || (histogram.len() as f64) < 100.0 / left {
+            break;
+        }
+        let us = micros(histogram.value_at_quantile(1.0 - left));
+        points.push(CurvePoint { q: 1.0 - left, us });
+    }
+    points
 }
 
 /// Response and service quantiles of the same events.

@@ -18,21 +18,23 @@ mod progress;
 mod sensitivity;
 mod trials;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lab_reports::record::{Mode, Record, ScenarioInfo, Verdict};
+use lab_reports::record::{Mode, Profile, Record, ScenarioInfo, Verdict};
 use lab_reports::render::{Format, render};
 use lab_workloads::scenario::model::Scenario;
 
 use crate::cmd::run::RunArgs;
 use crate::exit::{CliError, Exit};
 use crate::measure::verdict;
-use crate::{scenario_file, term};
+use crate::{contenders, scenario_file, term};
 
 pub use capacity::capacity;
 pub use follow::trace;
 pub use host::{machine, today};
+pub use output::write_file;
 
 /// Runs the scenario, writes the record and shows the comparison.
 ///
@@ -146,9 +148,30 @@ fn assemble(
         verdict,
         trials,
         costs,
+        profiles: profiles(),
         ..Record::default()
     };
     (record, histograms)
+}
+
+/// What each contender is and promises, by its name in the table.
+fn profiles() -> BTreeMap<String, Profile> {
+    contenders::profiles()
+        .into_iter()
+        .map(|profile| {
+            let promises = &profile.promises;
+            let words = Profile {
+                title: profile.title.to_owned(),
+                summary: profile.summary.to_owned(),
+                delivery: promises.delivery.to_owned(),
+                order: promises.order.to_owned(),
+                subscriber_away: promises.subscriber_away.to_owned(),
+                slow_subscriber: promises.slow_subscriber.to_owned(),
+                crash: promises.crash.to_owned(),
+            };
+            (profile.name.to_owned(), words)
+        })
+        .collect()
 }
 
 fn show(args: &RunArgs, record: &Record) -> Result<(), CliError> {

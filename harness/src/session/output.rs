@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use lab_reports::record::Record;
-use lab_reports::render::{Format, Style, render};
+use lab_reports::render::{self, Format};
 
 use super::host;
 use crate::exit::CliError;
@@ -118,23 +118,22 @@ impl Folder {
         let Some(path) = &self.path else {
             return Err(self.why_not.clone().unwrap_or_default());
         };
-        let file = |name: &str, bytes: &[u8]| {
-            let target = path.join(name);
-            if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent)
-                    .map_err(|error| format!("`{}`: {error}", parent.display()))?;
+        let file = |name: &str, bytes: &[u8]| write_file(path, name, bytes);
+        // The record first: whatever else fails can be made from it again.
+        for format in [
+            Format::Json,
+            Format::Text,
+            Format::Csv,
+            Format::Markdown,
+            Format::Html,
+            Format::Svg,
+            Format::Png,
+        ] {
+            for made in render::files(record, format).map_err(|error| error.to_string())? {
+                file(&made.name, &made.bytes)?;
             }
-            fs::write(&target, bytes).map_err(|error| format!("`{}`: {error}", target.display()))
-        };
-        file("report.json", record.write().map_err(|error| error.to_string())?.as_bytes())?;
+        }
         file("scenario.toml", scenario.as_bytes())?;
-        let plain = Style { colour: false, width: 80 };
-        let text = render(record, Format::Text, plain).map_err(|error| error.to_string())?;
-        file("report.txt", text.as_bytes())?;
-        let trials = lab_reports::csv::trials(record).map_err(|error| error.to_string())?;
-        file("trials.csv", trials.as_bytes())?;
-        let series = lab_reports::csv::series(record).map_err(|error| error.to_string())?;
-        file("series.csv", series.as_bytes())?;
         let mut serializer = V2DeflateSerializer::new();
         for (name, histogram) in histograms {
             let mut bytes = Vec::new();
@@ -145,6 +144,18 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Writes `name`, which may have folders in it, below `folder`.
+///
+/// # Errors
+/// One line that says what could not be written.
+pub fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), String> {
+    let target = folder.join(name);
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent).map_err(|error| format!("`{}`: {error}", parent.display()))?;
+    }
+    fs::write(&target, bytes).map_err(|error| format!("`{}`: {error}", target.display()))
 }
 
 /// Makes the folder and checks that a file can be made in it.

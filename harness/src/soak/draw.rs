@@ -182,18 +182,27 @@ fn keeping(rng: &mut ChaCha8Rng) -> Keeping {
         Some(most) if most > 3 && one_in(rng, 2) => vec![20, 100, 500],
         _ => Vec::new(),
     };
+    let fails_percent = pick(rng, &[0, 0, 2, 10]);
+    let naks_percent = pick(rng, &[0, 0, 5, 20]);
+    let nak_delay_ms = one_in(rng, 2).then(|| pick(rng, &[5, 100, 1_000]));
+    let durable = one_in(rng, 2);
+    let from_start = one_in(rng, 3);
+    let poison_percent = if max_deliver.is_some() { pick(rng, &[0, 2, 10]) } else { 0 };
+    let ack_wait_ms = Some(pick(rng, &[50, 300, 1_000]));
+    let max_in_flight = one_in(rng, 3).then(|| pick(rng, &[1, 10, 100]));
     Keeping {
         ack,
-        fails_percent: pick(rng, &[0, 0, 2, 10]),
-        naks_percent: pick(rng, &[0, 0, 5, 20]),
-        nak_delay_ms: one_in(rng, 2).then(|| pick(rng, &[5, 100, 1_000])),
-        durable: one_in(rng, 2),
-        from_start: one_in(rng, 3),
-        poison_percent: if max_deliver.is_some() { pick(rng, &[0, 2, 10]) } else { 0 },
-        ack_wait_ms: Some(pick(rng, &[50, 300, 1_000])),
+        fails_percent,
+        naks_percent,
+        nak_delay_ms,
+        durable,
+        from_start,
+        poison_percent,
+        ack_wait_ms,
         max_deliver,
         backoff_ms,
-        max_in_flight: one_in(rng, 3).then(|| pick(rng, &[1, 10, 100])),
+        // One that is given up only after seconds must not hold up all the others.
+        max_in_flight: max_in_flight.map(|max| if poison_percent > 0 { max.max(10) } else { max }),
     }
 }
 

@@ -19,7 +19,7 @@ use super::terms::{Terms, terms, undeclared};
 use super::{Handled, NodeCrash, RawTrial, Resources};
 use crate::measure::anatomy::{Anatomy, STAGES, Upward};
 use crate::measure::meters::Pair;
-use crate::measure::quantiles::{Instrument, latency};
+use crate::measure::quantiles::{Instrument, curve, latency};
 
 /// A trial of the record, with the histograms behind its figures.
 #[derive(Clone, Debug)]
@@ -185,7 +185,11 @@ pub fn account<C: Contender>(
         delivered_per_s: per_s(raw.measured.in_window),
         published_per_s: per_s(sent.saturating_sub(raw.sent.tally.failed_in_window)),
         publish: publish.as_ref().map(|pair| latency(pair, instrument)),
-        delivery: latency(&all, instrument),
+        delivery: {
+            let mut times = latency(&all, instrument);
+            times.response.curve = curve(&all.response);
+            times
+        },
         by_subscription: by_subscription
             .iter()
             .map(|(name, pair)| (name.clone(), latency(pair, instrument)))

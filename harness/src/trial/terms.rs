@@ -18,6 +18,8 @@ pub struct Terms {
     pub durable: bool,
     /// Where it begins.
     pub start: Start,
+    /// Whether its members share the messages.
+    pub grouped: bool,
     /// Why the subscription is not made at all, if so.
     pub unsupported: Option<String>,
     /// What it does without, a sentence each.
@@ -42,6 +44,7 @@ fn of(profile: &Profile, population: &Population) -> Option<Terms> {
         ack: subscription.ack,
         durable: subscription.durable,
         start: subscription.start,
+        grouped: subscription.group.is_some(),
         ..Terms::default()
     };
     if subscription.replays()
@@ -75,12 +78,17 @@ impl Terms {
 
     /// What the contender owes under these terms for what it has acknowledged.
     pub fn duty(&self, at_most_once: bool) -> Duty {
-        if at_most_once || !(self.durable || self.start == Start::All) {
+        let from_start = self.start == Start::All;
+        if at_most_once {
             return Duty::Fleeting;
         }
-        // A replay is read at the reader's own pace and position, so a copy that
-        // is dropped on the way is read again, as if it had been acknowledged.
-        if self.redelivers() || self.start == Start::All { Duty::Settled } else { Duty::Kept }
+        if !(self.durable || from_start) {
+            return if self.redelivers() { Duty::Waiting } else { Duty::Fleeting };
+        }
+        // Who keeps no position reads a replay from the start each time, so a copy
+        // that is dropped on the way is read again, as if it had been acknowledged.
+        let reads_again = from_start && !self.durable && !self.grouped;
+        if self.redelivers() || reads_again { Duty::Settled } else { Duty::Kept }
     }
 
     /// The operation that subscribes a member. `name` is its durable's.

@@ -36,6 +36,19 @@ pub struct Quantiles {
     /// The whole distribution: a file in `histograms/` beside the record, or
     /// `None` where it was not kept.
     pub hdr: Option<String>,
+    /// Added: points of the distribution for a picture, times increasing; empty
+    /// where none were kept, and never beyond what the samples carry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<CurvePoint>,
+}
+
+/// A point of a distribution.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// The share of samples at or below `us`, from 0 to below 1.
+    pub q: f64,
+    /// Microseconds.
+    pub us: f64,
 }
 
 /// One of the quantiles of [`Quantiles`].

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use io::RecordError;
-pub use latency::{Latency, Quantile, Quantiles, micros};
+pub use latency::{CurvePoint, Latency, Quantile, Quantiles, micros};
 pub use ledger::{Deliveries, Ledger, Messages, SubscriptionLedger};
 pub use trial::{
     AckProves, Durable, Fault, Generator, Mode, Point, Resources, STAGES, Setting, Trial, Waste,
@@ -66,6 +66,9 @@ pub struct Record {
     /// Added: what the simulation charges for work, by contender.
     #[serde(default)]
     pub costs: BTreeMap<String, Vec<Cost>>,
+    /// Added: what each contender is and promises, by contender.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub profiles: BTreeMap<String, Profile>,
 }
 
 impl Default for Record {
@@ -84,6 +87,7 @@ impl Default for Record {
             trials: Vec::new(),
             capacity: Vec::new(),
             costs: BTreeMap::new(),
+            profiles: BTreeMap::new(),
         }
     }
 }
@@ -123,6 +127,25 @@ pub struct ScenarioInfo {
     pub hash: String,
     /// Dotted paths with values that differ from their documented defaults.
     pub non_defaults: Vec<String>,
+}
+
+/// What a contender is and promises, in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its name for people.
+    pub title: String,
+    /// What it is, in one sentence.
+    pub summary: String,
+    /// How often a message arrives.
+    pub delivery: String,
+    /// What stays in order.
+    pub order: String,
+    /// What happens to messages for a subscriber that is away.
+    pub subscriber_away: String,
+    /// What happens to a subscriber that reads too slowly.
+    pub slow_subscriber: String,
+    /// What a crash of the broker takes with it.
+    pub crash: String,
 }
 
 /// What the simulation charges for one kind of work.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{count, micros, rate, share};
 use super::page::{Page, Paint};
 use crate::clean;
+use crate::findings::objectives::{phrase, target, value};
 use crate::record::{Mode, ObjectiveResult, Outcome, Record};
 
 pub(super) fn write(record: &Record, page: &mut Page) {
@@ -27,7 +27,7 @@ pub(super) fn write(record: &Record, page: &mut Page) {
             "{}: {} {}",
             clean::line(&first.subscription, 40),
             phrase(&first.metric),
-            value(&first.metric, Some(first.target)).replacen(".00 ", " ", 1),
+            target(first),
         );
         page.paragraph(Paint::Plain, "", &text);
         for result in objective {
@@ -71,30 +71,4 @@ fn one(result: &ObjectiveResult, page: &mut Page) {
 
 const fn mode_word(mode: Mode) -> &'static str {
     if mode.is_simulated() { "simulated" } else { mode.name() }
-}
-
-/// The metric and which way it is judged.
-fn phrase(metric: &str) -> String {
-    match metric {
-        "p50_delivery" => "median time to delivery at most".to_owned(),
-        "p90_delivery" => "p90 time to delivery at most".to_owned(),
-        "p99_delivery" => "p99 time to delivery at most".to_owned(),
-        "p999_delivery" => "p99.9 time to delivery at most".to_owned(),
-        "max_delivery" => "longest time to delivery at most".to_owned(),
-        "loss" => "loss at most".to_owned(),
-        "duplicates" => "duplicates at most".to_owned(),
-        "order" => "deliveries out of order at most".to_owned(),
-        "throughput" => "deliveries per second at least".to_owned(),
-        other => format!("{}:", clean::line(other, 40)),
-    }
-}
-
-fn value(metric: &str, value: Option<f64>) -> String {
-    let Some(value) = value else { return "no figure".to_owned() };
-    match metric {
-        _ if metric.ends_with("_delivery") => micros(value),
-        "loss" | "duplicates" => share(value),
-        "order" if value >= 0.0 => count(value as u64),
-        _ => rate(value),
-    }
 }

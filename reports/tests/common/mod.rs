@@ -1,5 +1,9 @@
 //! A record by hand: two contenders in two modes, with everything that can go
-//! wrong in it somewhere.
+//! wrong in it somewhere. Not every test needs every one of them.
+
+#![allow(dead_code)]
+
+pub mod large;
 
 use std::collections::BTreeMap;
 
@@ -179,6 +183,14 @@ pub fn sample() -> Record {
         ],
         ..Record::default()
     }
+}
+
+/// The run of one contender in one mode.
+pub fn single() -> Record {
+    let mut record = sample();
+    record.trials.truncate(1);
+    record.verdict.objectives.truncate(1);
+    record
 }
 
 /// An interrupted run with hardly a figure in it.

@@ -5,7 +5,7 @@ use super::reconcile::Away;
 /// A stretch of time in nanoseconds, both ends included. Two stretches that
 /// share only an end touch, because what happens within one nanosecond has no
 /// order that a driver could vouch for.
-type Stretch = (u64, u64);
+pub(super) type Stretch = (u64, u64);
 
 /// The absences of every scope, ready to be asked.
 #[derive(Clone, Debug, Default)]
@@ -56,16 +56,27 @@ impl Absences {
     /// Whether nobody of `scope` was there at some moment of the window; or, if
     /// `seat` is given, whether that seat was not.
     pub fn touch(&self, scope: u32, seat: Option<u32>, window: Stretch) -> bool {
-        let Some(scope) = &self.scopes[scope as usize] else { return false };
+        self.first_in(scope, seat, window).is_some()
+    }
+
+    /// Whether one and the same absence, as [`Absences::touch`] understands it,
+    /// touches both `begin` and the window.
+    pub fn span(&self, scope: u32, seat: Option<u32>, begin: Stretch, window: Stretch) -> bool {
+        self.first_in(scope, seat, begin)
+            .is_some_and(|(from, until)| from <= window.1 && window.0 <= until)
+    }
+
+    fn first_in(&self, scope: u32, seat: Option<u32>, window: Stretch) -> Option<Stretch> {
+        let scope = self.scopes[scope as usize].as_ref()?;
         let stretches = match seat {
             None => &scope.everybody,
-            Some(seat) => match scope.seats.binary_search_by_key(&seat, |(seat, _)| *seat) {
-                Ok(at) => &scope.seats[at].1,
-                Err(_) => return false,
-            },
+            Some(seat) => {
+                let at = scope.seats.binary_search_by_key(&seat, |(seat, _)| *seat).ok()?;
+                &scope.seats[at].1
+            }
         };
         let next = stretches.partition_point(|(_, until)| *until < window.0);
-        stretches.get(next).is_some_and(|(from, _)| *from <= window.1)
+        stretches.get(next).copied().filter(|(from, _)| *from <= window.1)
     }
 }
 

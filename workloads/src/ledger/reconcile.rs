@@ -2,7 +2,7 @@
 
 use broker_contract::Cause;
 
-use super::absence::Absences;
+use super::absence::{Absences, Stretch};
 use super::account::{Account, Messages, ScopeAccount};
 use super::numbers::{PAGE, WORDS, Words};
 use super::seen::SeenLog;
@@ -39,6 +39,9 @@ pub enum Duty {
     /// Nothing is kept: whoever is away, or loses a copy on the way, goes without.
     #[default]
     Fleeting,
+    /// As [`Duty::Fleeting`], but the broker holds what the consumer has not asked
+    /// for yet, and who leaves later leaves that behind.
+    Waiting,
     /// Messages are kept for a subscription that is away; what was on its way to
     /// a consumer may be lost, because the consumer acknowledges nothing.
     Kept,
@@ -350,14 +353,24 @@ impl<R: Replay> Judge<R> {
     }
 
     fn decide(&mut self, number: u32, scope: u32, acked: bool) -> Verdict {
-        let duty = if acked { self.duties[scope as usize] } else { Duty::Fleeting };
+        let duty = match self.duties[scope as usize] {
+            Duty::Kept | Duty::Settled if !acked => Duty::Fleeting,
+            duty => duty,
+        };
         let joined_ns = self.joined_ns[scope as usize];
         let asks = joined_ns > 0 || self.absences.any(scope) || !self.outages.is_empty();
         let intended_ns = if asks { self.replay.intended_ns(number) } else { 0 };
         if intended_ns < joined_ns {
             return Verdict::NotOwed;
         }
-        let was_away = duty == Duty::Fleeting && self.was_away(number, scope, intended_ns);
+        let was_away = match duty {
+            Duty::Fleeting => {
+                let until_ns = intended_ns.saturating_add(self.transit_ns);
+                self.was_away(number, scope, (intended_ns, until_ns))
+            }
+            Duty::Waiting => self.was_away(number, scope, (intended_ns, u64::MAX)),
+            Duty::Kept | Duty::Settled => false,
+        };
         let of_scope = self.drops_of(number, Some(scope)).iter().rev();
         let of_all = self.drops_of(number, None).iter().rev();
         for drop in of_scope.chain(of_all) {
@@ -366,7 +379,7 @@ impl<R: Replay> Judge<R> {
                 (_, Duty::Settled) => false,
                 (Cause::NoSubscriber | Cause::SubscriberAway, _) => was_away,
                 (_, Duty::Kept) => drop.scope.is_some(),
-                (_, Duty::Fleeting) => true,
+                (_, Duty::Fleeting | Duty::Waiting) => true,
             };
             if counts {
                 return Verdict::Explained(drop.cause);
@@ -379,13 +392,24 @@ impl<R: Replay> Judge<R> {
             return Verdict::Explained(Cause::SubscriberAway);
         }
         let latest_ns = intended_ns.saturating_add(self.transit_ns);
-        let outage = self
-            .outages
-            .iter()
-            .find(|outage| intended_ns <= outage.at_ns && latest_ns >= outage.lost_from_ns);
+        let seat = self.absences.any(scope).then(|| self.replay.owner(scope, number)).flatten();
+        let outage = self.outages.iter().find(|outage| {
+            let was_stored = intended_ns <= outage.at_ns && latest_ns >= outage.lost_from_ns;
+            // What takes messages takes subscriptions and positions as well: who was
+            // cut off by it finds the place where it was only if that was safe.
+            was_stored
+                || outage.lost_from_ns <= outage.at_ns
+                    && self.absences.any(scope)
+                    && self.absences.span(
+                        scope,
+                        seat,
+                        (outage.at_ns, outage.at_ns.saturating_add(self.transit_ns)),
+                        (intended_ns, latest_ns),
+                    )
+        });
         match outage {
             Some(outage) => {
-                if acked {
+                if acked && intended_ns <= outage.at_ns {
                     let age_ns = outage.at_ns - intended_ns;
                     self.oldest_lost_ns = self.oldest_lost_ns.max(Some(age_ns));
                 }
@@ -395,13 +419,12 @@ impl<R: Replay> Judge<R> {
         }
     }
 
-    fn was_away(&mut self, number: u32, scope: u32, intended_ns: u64) -> bool {
+    fn was_away(&mut self, number: u32, scope: u32, window: Stretch) -> bool {
         if !self.absences.any(scope) {
             return false;
         }
         let seat = self.replay.owner(scope, number);
-        let until_ns = intended_ns.saturating_add(self.transit_ns);
-        self.absences.touch(scope, seat, (intended_ns, until_ns))
+        self.absences.touch(scope, seat, window)
     }
 
     fn drops_of(&self, number: u32, scope: Option<u32>) -> &[Drop] {

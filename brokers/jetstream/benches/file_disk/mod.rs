@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use broker_contract::{Disk, DiskError, DiskIo, FileId};
 
@@ -28,7 +29,9 @@ pub struct FileDisk {
 
 impl FileDisk {
     pub fn fresh() -> FileDisk {
-        let root = std::env::temp_dir().join(format!("jetstream-bench-{}", std::process::id()));
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let root = std::env::temp_dir().join(format!("jetstream-bench-{process}-{number}"));
         fs::create_dir_all(&root).expect("a temporary directory can be made");
         FileDisk { root, names: BTreeMap::new(), files: BTreeMap::new(), next: 0 }
     }

@@ -290,8 +290,7 @@ impl JetStream {
         let until = match &request.pause_until {
             None => None,
             Some(text) => {
-                let time = calendar::unix_ns(text)
-                    .ok_or_else(|| ApiError::bad_json(&format!("parsing time {text:?}")))?;
+                let time = calendar::unix_ns(text).ok_or_else(|| ApiError::bad_time(text))?;
                 (time > 0).then_some(time)
             }
         };

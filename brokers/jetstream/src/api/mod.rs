@@ -110,7 +110,7 @@ impl JetStream {
         if result.is_err() {
             self.refusals += 1;
         }
-        let body = body(kind, result.as_ref().map_err(|error| error));
+        let body = body(kind, result.as_ref());
         reply(host, message, &body);
     }
 

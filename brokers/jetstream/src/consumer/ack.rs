@@ -134,7 +134,8 @@ impl Consumer {
         match self.config.ack_policy {
             AckPolicy::None => {}
             AckPolicy::Explicit => {
-                if self.pending.remove(&seq).is_some() {
+                // One that was given up waits in the stream for exactly this.
+                if self.pending.remove(&seq).is_some() || self.given_up.remove(&seq) {
                     ground.write(cx, &Event::Settled { id: self.id, stream_seq: seq });
                     if !ground.keeps_settled {
                         ground.settled.push(seq);
@@ -146,12 +147,15 @@ impl Consumer {
                 let seq = seq.min(self.delivered.stream);
                 let rest = self.pending.split_off(&(seq + 1));
                 let settled = std::mem::replace(&mut self.pending, rest);
-                if settled.is_empty() {
+                let rest = self.given_up.split_off(&(seq + 1));
+                let given_up = std::mem::replace(&mut self.given_up, rest);
+                if settled.is_empty() && given_up.is_empty() {
                     return;
                 }
                 ground.write(cx, &Event::SettledTo { id: self.id, stream_seq: seq });
                 if !ground.keeps_settled {
                     ground.settled.extend(settled.into_keys());
+                    ground.settled.extend(given_up);
                 }
             }
         }
@@ -212,7 +216,7 @@ impl Consumer {
             reason: &'a str,
         }
         let seq = ack.stream_seq;
-        if self.pending.remove(&seq).is_none() {
+        if self.pending.remove(&seq).is_none() && !self.given_up.remove(&seq) {
             return;
         }
         ground.write(cx, &Event::Settled { id: self.id, stream_seq: seq });

@@ -182,7 +182,7 @@ impl ConsumerConfig {
         if let Some(until) = &self.pause_until
             && calendar::unix_ns(until).is_none()
         {
-            return Err(ApiError::bad_json(&format!("parsing time {until:?}")));
+            return Err(ApiError::bad_time(until));
         }
         if self.max_deliver == 0 || self.max_deliver < -1 {
             self.max_deliver = -1;
@@ -193,11 +193,16 @@ impl ConsumerConfig {
             }
             self.ack_wait = *first;
         }
-        if self.ack_policy == AckPolicy::None {
-            if self.max_ack_pending < 0 {
-                self.max_ack_pending = 0;
-            }
-        } else {
+        for unset in [
+            &mut self.max_batch,
+            &mut self.max_expires,
+            &mut self.max_bytes,
+            &mut self.inactive_threshold,
+        ] {
+            *unset = (*unset).max(0);
+        }
+        self.max_ack_pending = self.max_ack_pending.max(-1);
+        if self.ack_policy != AckPolicy::None {
             if self.ack_wait == 0 {
                 self.ack_wait = ACK_WAIT;
             }
@@ -206,7 +211,7 @@ impl ConsumerConfig {
                 self.max_ack_pending = if limit > 0 { limit } else { MAX_ACK_PENDING };
             }
         }
-        if !self.is_push() && self.max_waiting == 0 {
+        if !self.is_push() && self.max_waiting <= 0 {
             self.max_waiting = MAX_WAITING;
         }
         if self.durable_name.is_empty() && self.inactive_threshold == 0 {
@@ -243,9 +248,6 @@ impl ConsumerConfig {
         }
         if self.rate_limit_bps > 0 {
             return refuse(10086, "consumer in pull mode can not have rate limit set");
-        }
-        if self.max_waiting < 0 {
-            return refuse(10087, "consumer max waiting needs to be positive");
         }
         if self.idle_heartbeat > 0 {
             return refuse(10088, "consumer idle heartbeat requires a push based consumer");
@@ -291,7 +293,7 @@ impl ConsumerConfig {
                     );
                 }
                 if calendar::unix_ns(start).is_none() {
-                    return Err(ApiError::bad_json(&format!("parsing time {start:?}")));
+                    return Err(ApiError::bad_time(start));
                 }
                 return Ok(());
             }
@@ -313,7 +315,7 @@ impl ConsumerConfig {
         if self.deliver_policy == DeliverPolicy::LastPerSubject && !is_filtered {
             return refuse(
                 10094,
-                "consumer delivery policy is deliver last per subject, but FilterSubject is not set",
+                "consumer delivery policy is deliver last per subject, but optional filter subject is not set",
             );
         }
         Ok(())
@@ -337,10 +339,7 @@ impl ConsumerConfig {
         }
         for filter in self.filters() {
             if !subject::is_valid_filter(filter.as_bytes()) {
-                return refuse(
-                    10093,
-                    "consumer filter subject is not a valid subset of the interest subjects",
-                );
+                return Err(ApiError::stream_config("invalid subject"));
             }
         }
         if self.is_push() {

@@ -12,6 +12,7 @@
 //! `timers.rs` for what the clock does.
 
 mod ack;
+mod check;
 pub(crate) mod config;
 mod deliver;
 mod info;
@@ -90,6 +91,8 @@ pub(crate) struct Consumer {
     created: u64,
     /// The stream's last sequence when it was made.
     until: u64,
+    /// Where its present filter began.
+    filtered_from: u64,
     is_kept: bool,
     matcher: Matcher,
     /// What is known of subjects by number: 0 nothing, 1 not taken in, 2 taken in.
@@ -110,6 +113,8 @@ pub(crate) struct Consumer {
     push: Option<Push>,
     /// Whether it is in the list of those who go on at once.
     pub is_ready: bool,
+    /// Whether a message came that it has not been given the chance to deliver.
+    is_roused: bool,
     /// The connection that made it or asked last.
     conn: Option<ConnId>,
     /// When it is deleted unless somebody is interested.
@@ -139,7 +144,7 @@ impl Consumer {
     /// A consumer of a complete configuration, at the beginning of its stream.
     /// `stream_is_kept` is whether the stream has a journal.
     pub fn new(id: u32, record: ConsumerRecord, stream_is_kept: bool) -> Consumer {
-        let ConsumerRecord { name, config, created, until } = record;
+        let ConsumerRecord { name, config, created, until, filtered_from } = record;
         let matcher = Matcher::new(&config.filters());
         let paused_until = config.pause_until.as_deref().and_then(calendar::unix_ns).unwrap_or(0);
         Consumer {
@@ -148,6 +153,7 @@ impl Consumer {
             name: name.into(),
             created,
             until,
+            filtered_from,
             is_kept: stream_is_kept && !config.mem_storage,
             matcher,
             known: Vec::new(),
@@ -161,6 +167,7 @@ impl Consumer {
             waiting: VecDeque::new(),
             push: config.is_push().then(Push::default),
             is_ready: false,
+            is_roused: false,
             conn: None,
             idle_since: Time::ZERO,
             paused_until,
@@ -246,6 +253,7 @@ impl Consumer {
     /// Takes a changed configuration over.
     pub fn change(&mut self, cx: &mut Cx<'_>, store: &Store, config: ConsumerConfig) {
         let matcher = Matcher::new(&config.filters());
+        self.filtered_from = self.filtered_from_with(&config);
         let is_moved = config.deliver_subject != self.config.deliver_subject;
         self.config = config;
         if matcher != self.matcher {
@@ -278,6 +286,11 @@ impl Consumer {
 
     pub fn config(&self) -> &ConsumerConfig {
         &self.config
+    }
+
+    /// The last sequence of the stream that was delivered or passed over.
+    pub fn delivered_to(&self) -> u64 {
+        self.delivered.stream
     }
 
     /// Whether its position survives a crash.
@@ -316,15 +329,21 @@ impl Consumer {
         }
     }
 
-    /// A message came into the stream. Returns whether there is somebody to deliver
-    /// it to.
+    /// A message came into the stream.
     #[inline]
-    pub fn arrived(&mut self, subject: &[u8]) -> bool {
-        if !self.matcher.takes(subject) {
-            return false;
+    pub fn arrived(&mut self, subject: &[u8]) {
+        if self.matcher.takes(subject) {
+            self.ahead += 1;
+            self.is_roused = true;
         }
-        self.ahead += 1;
-        !self.is_ready
+    }
+
+    /// Whether messages came since it was last asked, and there is somebody to
+    /// deliver them to.
+    #[inline]
+    pub fn take_roused(&mut self) -> bool {
+        std::mem::take(&mut self.is_roused)
+            && !self.is_ready
             && match &self.push {
                 Some(push) => push.is_active,
                 None => !self.waiting.is_empty(),
@@ -336,6 +355,11 @@ impl Consumer {
         seq >= self.cursor || self.pending.contains_key(&seq) || self.is_among_lasts(seq)
     }
 
+    /// Whether it may have passed over a message that it would take in now.
+    pub fn passed_over(&self, seq: u64) -> bool {
+        seq < self.filtered_from && !self.needs(seq)
+    }
+
     /// Whether it was delivered as often as is allowed.
     pub fn gave_up(&self, seq: u64) -> bool {
         self.given_up.contains(&seq)
@@ -345,17 +369,20 @@ impl Consumer {
         self.lasts.binary_search(&seq).is_ok()
     }
 
-    /// The message was removed from the stream. Returns whether it waited for an
-    /// acknowledgement.
-    pub fn removed(&mut self, seq: u64) -> bool {
-        self.given_up.remove(&seq);
+    /// The message on `subject` was removed from the stream. Returns whether it
+    /// waited for an acknowledgement, or for one that comes too late.
+    pub fn removed(&mut self, seq: u64, subject: &[u8]) -> bool {
+        let was_given_up = self.given_up.remove(&seq);
         if seq >= self.cursor {
-            self.ahead = self.ahead.saturating_sub(1);
+            if self.matcher.takes(subject) {
+                self.ahead = self.ahead.saturating_sub(1);
+            }
         } else if let Ok(at) = self.lasts.binary_search(&seq) {
             self.lasts.remove(at);
             self.ahead = self.ahead.saturating_sub(1);
         }
-        self.pending.remove(&seq).is_some()
+        // What it waits for may be on a subject that it no longer takes in.
+        self.pending.remove(&seq).is_some() || was_given_up
     }
 
     fn needs_acks(&self) -> bool {

@@ -121,6 +121,8 @@ fn file_head() -> [u8; FILE_HEAD] {
 struct Successor {
     file: FileId,
     len: u64,
+    /// Whether an event could not be written since it was begun.
+    is_behind: bool,
 }
 
 /// The journal of one stream.
@@ -134,6 +136,8 @@ pub(crate) struct Journal {
     successor: Option<Successor>,
     /// Whether bytes were appended that no sync was asked for.
     is_dirty: bool,
+    /// Whether an event could not be written, or was damaged, since it was fresh.
+    is_behind: bool,
     scratch: Vec<u8>,
 }
 
@@ -170,6 +174,7 @@ impl Journal {
             fresh_len: len,
             successor: None,
             is_dirty: true,
+            is_behind: false,
             scratch: Vec::new(),
         }
     }
@@ -183,6 +188,10 @@ impl Journal {
         encode(&mut self.scratch, event);
         if let Err(error) = disk.append(self.file, &[&self.scratch]) {
             let _ = disk.truncate(self.file, self.len);
+            self.is_behind = true;
+            if let Some(successor) = &mut self.successor {
+                successor.is_behind = true;
+            }
             return Err(error);
         }
         self.len += self.scratch.len() as u64;
@@ -199,6 +208,17 @@ impl Journal {
     fn abandon_successor(&mut self, disk: &mut dyn Disk) {
         self.successor = None;
         let _ = disk.delete(&format!("{}.new", self.name));
+    }
+
+    /// Bytes so far.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it holds less than it should: the disk refused an event, or damaged
+    /// one.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     pub fn is_dirty(&self) -> bool {
@@ -228,7 +248,7 @@ impl Journal {
         }
         let name = format!("{}.new", self.name);
         let file = disk.open(&name).ok()?;
-        self.successor = Some(Successor { file, len: bytes.len() as u64 });
+        self.successor = Some(Successor { file, len: bytes.len() as u64, is_behind: false });
         if disk.truncate(file, 0).is_err() || disk.append(file, &[&bytes]).is_err() {
             self.abandon_successor(disk);
             // Trying again with each append would fail each time.
@@ -250,6 +270,7 @@ impl Journal {
         }
         self.file = successor.file;
         self.len = successor.len;
+        self.is_behind = successor.is_behind;
         self.is_dirty = true;
     }
 

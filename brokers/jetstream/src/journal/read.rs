@@ -121,7 +121,8 @@ pub(crate) fn replay(disk: &mut dyn Disk, dir: &str) -> Result<Option<Replay>, O
     if cut > 0 {
         disk.truncate(file, at as u64)?;
     }
-    let journal = opened(name, file, at as u64);
+    let mut journal = opened(name, file, at as u64);
+    journal.is_behind = !damage.is_empty();
     Ok(Some(Replay { journal, events, cut, damage }))
 }
 

@@ -15,36 +15,29 @@
 //! without messages are let go at once.
 
 pub(crate) mod block;
+mod check;
 mod open;
+mod read;
 pub(crate) mod record;
 mod subjects;
 mod walk;
+mod write;
 
 use std::collections::VecDeque;
 
 use broker_contract::{Disk, DiskError, FileId};
 
-use self::block::{Block, Entry, FILE_HEAD, FileHead, file_name};
+use self::block::{Block, Entry, file_name};
 pub(crate) use self::open::OpenError;
+pub(crate) use self::read::ReadError;
+use self::read::Window;
 use self::record::{HEAD, Kind, Record};
 pub(crate) use self::subjects::Subject;
 use self::subjects::Subjects;
 pub(crate) use self::walk::{Matcher, Step};
 
-/// Bytes read at once from a block that is not in memory.
-const WINDOW: usize = 256 << 10;
 /// Bytes of a block of a store in memory: small, because one message holds it.
 const MEMORY_BLOCK: u32 = 1 << 20;
-
-/// Why a message could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ReadError {
-    #[error("{0}")]
-    Disk(#[from] DiskError),
-    /// Its bytes are no longer those that were written.
-    #[error("message {seq} is damaged in block {block} at byte {offset}")]
-    Damaged { seq: u64, block: u64, offset: u64 },
-}
 
 /// Figures of a store.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -60,14 +53,6 @@ pub(crate) struct State {
     pub last_time: u64,
 }
 
-/// A piece of a block that was read.
-#[derive(Debug, Default)]
-struct Window {
-    block: u64,
-    start: u64,
-    bytes: Vec<u8>,
-}
-
 /// The store of one stream.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -75,6 +60,8 @@ pub(crate) struct Store {
     dir: Option<Box<str>>,
     block_size: u64,
     blocks: VecDeque<Block>,
+    /// The first sequence of each block: what is searched, close together.
+    firsts: VecDeque<u64>,
     next_index: u64,
     subjects: Subjects,
     state: State,
@@ -83,6 +70,9 @@ pub(crate) struct Store {
     unsynced: Vec<FileId>,
     /// Ranges of sequences that the store lost, first and last.
     lost: Vec<(u64, u64)>,
+    /// Whether messages were removed from the front since the log last said where
+    /// that is.
+    is_front_untold: bool,
 }
 
 /// What an append did.
@@ -110,12 +100,14 @@ impl Store {
             dir,
             block_size,
             blocks: VecDeque::new(),
+            firsts: VecDeque::new(),
             next_index: 0,
             subjects: Subjects::default(),
             state: State { first: 1, ..State::default() },
             window: Window::default(),
             unsynced: Vec::new(),
             lost: Vec::new(),
+            is_front_untold: false,
         }
     }
 
@@ -246,6 +238,15 @@ impl Store {
         Ok(())
     }
 
+    /// Gives the sequences up to `last` to messages that were lost. What a full disk
+    /// does not let it write down is not given.
+    pub fn lose_to(&mut self, disk: &mut dyn Disk, last: u64) {
+        let first = self.state.last + 1;
+        if first <= last && self.skip_to(disk, last).is_ok() {
+            self.lost.push((first, last));
+        }
+    }
+
     fn index_skip(&mut self, last: u64) {
         if self.state.messages == 0 {
             self.state.last = last;
@@ -261,9 +262,15 @@ impl Store {
     /// Removes a message. Returns whether it was there. `record` is whether the log
     /// has to say so, which it need not when a limit will remove it again.
     pub fn remove(&mut self, disk: &mut dyn Disk, seq: u64, record: bool) -> bool {
+        if record && self.is_front_untold && self.has(seq) {
+            // With this message gone, the limit would no longer be exceeded by what
+            // it removed before, and a boot would bring that back.
+            self.note_first(disk);
+        }
         if !self.unlink(seq) {
             return false;
         }
+        self.is_front_untold |= !record;
         if record {
             // A removal that could not be written is undone by a crash, and the
             // message comes again: at least once is kept.
@@ -276,7 +283,7 @@ impl Store {
     /// Says in the log that everything before `first` is gone.
     pub fn note_first(&mut self, disk: &mut dyn Disk) {
         let last = self.state.first - 1;
-        let _ = self.note_range(disk, Kind::First, 0, last);
+        self.is_front_untold = self.note_range(disk, Kind::First, 0, last).is_err();
     }
 
     /// Removes a message from the index. Returns whether it was there.
@@ -329,6 +336,7 @@ impl Store {
 
     fn drop_block(&mut self, disk: &mut dyn Disk) {
         let Some(block) = self.blocks.pop_front() else { return };
+        self.firsts.pop_front();
         if let (Some(dir), Some(file)) = (&self.dir, block.file) {
             self.unsynced.retain(|other| *other != file);
             // A file that stays is found by the next boot, which reads nothing
@@ -344,6 +352,9 @@ impl Store {
             block.entries.clear();
             block.count = 0;
             block.first = self.state.last + 1;
+            if let Some(first) = self.firsts.back_mut() {
+                *first = block.first;
+            }
             if self.dir.is_none() {
                 block.cache.clear();
                 (block.len, block.cached_from) = (0, 0);
@@ -359,101 +370,19 @@ impl Store {
         self.unsynced.clear();
     }
 
-    fn note_range(
-        &mut self,
-        disk: &mut dyn Disk,
-        kind: Kind,
-        first: u64,
-        last: u64,
-    ) -> Result<(), DiskError> {
-        if self.dir.is_none() {
-            // Memory needs a block all the same, for the index.
-            return self.make_room(disk, 0);
-        }
-        let (subject, headers, payload) = (&[][..], &[][..], &[][..]);
-        let record = Record { kind, seq: first, time: last, subject, headers, payload };
-        self.write(disk, &record).map(|_| ())
-    }
-
-    /// Writes a record at the end of the log; returns its offset in its block.
-    #[inline]
-    fn write(&mut self, disk: &mut dyn Disk, record: &Record<'_>) -> Result<u64, DiskError> {
-        let len = HEAD + record.subject.len() + record.headers.len() + record.payload.len();
-        self.make_room(disk, len as u64)?;
-        let in_file = self.dir.is_some();
-        let head = record::head(record, in_file);
-        let parts = [&head[..], record.subject, record.headers, record.payload];
-        let Some(block) = self.blocks.back_mut() else { return Ok(0) };
-        let offset = block.len;
-        if let Some(file) = block.file {
-            if let Err(error) = disk.append(file, &parts) {
-                // Whatever part of it was written would be taken for damage.
-                let _ = disk.truncate(file, offset);
-                return Err(error);
-            }
-            if self.unsynced.last() != Some(&file) {
-                self.unsynced.push(file);
-            }
-        }
-        for part in parts {
-            block.cache.extend_from_slice(part);
-        }
-        block.len += len as u64;
-        Ok(offset)
-    }
-
-    /// Begins a new block when `more` bytes do not fit in the last.
-    #[inline]
-    fn make_room(&mut self, disk: &mut dyn Disk, more: u64) -> Result<(), DiskError> {
-        if let Some(block) = self.blocks.back()
-            && (block.len + more <= self.block_size || block.len <= FILE_HEAD as u64)
-        {
-            return Ok(());
-        }
-        self.begin_block(disk)
-    }
-
-    #[cold]
-    fn begin_block(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
-        let first = self.state.last + 1;
-        let mut file = None;
-        if let Some(dir) = &self.dir {
-            let name = file_name(dir, self.next_index);
-            let id = disk.open(&name)?;
-            if let Err(error) = disk.append(id, &[&FileHead { first }.encode()]) {
-                let _ = disk.delete(&name);
-                return Err(error);
-            }
-            file = Some(id);
-            self.unsynced.push(id);
-        }
-        if let Some(sealed) = self.blocks.back_mut() {
-            if self.dir.is_some() {
-                sealed.cache = Vec::new();
-                sealed.cached_from = sealed.len;
-            }
-            sealed.entries.shrink_to_fit();
-            if sealed.live == 0 {
-                sealed.let_go();
-            }
-        }
-        let len = if file.is_some() { FILE_HEAD as u64 } else { 0 };
-        self.blocks.push_back(Block::new(self.next_index, first, file, len));
-        self.next_index += 1;
-        self.drop_front(disk);
-        Ok(())
-    }
-
     /// The block that holds a sequence.
     #[inline]
     fn position(&self, seq: u64) -> Option<usize> {
-        let last = self.blocks.len().checked_sub(1)?;
-        if seq >= self.blocks[last].first {
-            return (seq < self.blocks[last].end()).then_some(last);
-        }
-        let behind = self.blocks.partition_point(|block| block.first <= seq);
-        let at = behind.checked_sub(1)?;
-        (seq < self.blocks[at].end()).then_some(at)
+        // Most of what is asked for is at one of the ends.
+        let at = if seq >= *self.firsts.back()? {
+            self.firsts.len() - 1
+        } else if self.firsts.get(1).is_some_and(|second| seq < *second) {
+            0
+        } else {
+            self.firsts.partition_point(|first| *first <= seq).checked_sub(1)?
+        };
+        let block = &self.blocks[at];
+        (block.first <= seq && seq < block.end()).then_some(at)
     }
 
     /// Whether the message is there.
@@ -475,57 +404,11 @@ impl Store {
         entry.is_live().then(|| self.size_of_entry(entry))
     }
 
-    /// Reads a message; `None` when it is not there.
-    ///
-    /// # Errors
-    /// [`ReadError`], when the disk fails or the bytes are damaged.
-    pub fn get(&mut self, disk: &mut dyn Disk, seq: u64) -> Result<Option<Record<'_>>, ReadError> {
-        let Some(at) = self.position(seq) else { return Ok(None) };
-        let block = &self.blocks[at];
-        let entry = block.entry(seq);
-        if !entry.is_live() {
-            return Ok(None);
-        }
-        let (offset, len) = (entry.offset(), entry.record_len());
-        let damaged = ReadError::Damaged { seq, block: block.index, offset };
-        if let Some(bytes) = block.cached(offset, len) {
-            return match record::read(bytes, false) {
-                Ok(record) => Ok(Some(record)),
-                Err(_) => Err(damaged),
-            };
-        }
-        let Some(file) = block.file else { return Err(damaged) };
-        let window = &mut self.window;
-        let end = window.start + window.bytes.len() as u64;
-        let holds = window.block == block.index
-            && offset >= window.start
-            && offset + len as u64 <= end
-            && !window.bytes.is_empty();
-        if !holds {
-            window.bytes.resize(len.max(WINDOW), 0);
-            (window.block, window.start) = (block.index, offset);
-            let mut done = 0;
-            while done < window.bytes.len() {
-                let count = disk.read_at(file, offset + done as u64, &mut window.bytes[done..])?;
-                if count == 0 {
-                    break;
-                }
-                done += count;
-            }
-            window.bytes.truncate(done);
-        }
-        let start = (offset - window.start) as usize;
-        match window.bytes.get(start..start + len).map(|bytes| record::read(bytes, true)) {
-            Some(Ok(record)) if record.seq == seq => Ok(Some(record)),
-            _ => Err(damaged),
-        }
-    }
-
     /// Heap bytes.
     pub fn memory_bytes(&self) -> u64 {
         let blocks: u64 = self.blocks.iter().map(Block::memory_bytes).sum();
         blocks
-            + (self.blocks.capacity() * size_of::<Block>()) as u64
+            + (self.blocks.capacity() * (size_of::<Block>() + size_of::<u64>())) as u64
             + self.subjects.memory_bytes()
             + self.window.bytes.capacity() as u64
     }

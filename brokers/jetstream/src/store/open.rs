@@ -8,11 +8,15 @@
 
 use broker_contract::{Disk, DiskError};
 
+use super::Store;
 use super::block::{
     Block, Entry, FILE_HEAD, FileHead, HeadFlaw, file_name, index_of, read_file, resume,
 };
+use super::read::WINDOW;
 use super::record::{self, HEAD, Kind, Record};
-use super::{Store, WINDOW};
+
+/// Bytes of a file at most: an entry has 31 bits for a length.
+const MOST: u64 = 1 << 31;
 
 /// Why a store is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +76,10 @@ impl Store {
     ) -> Result<(), OpenError> {
         let name = file_name(dir, index);
         let file = disk.open(&name)?;
+        if disk.len(file)? > MOST {
+            let reason = "it is longer than a block can be".to_owned();
+            return Err(OpenError::File { file: name, offset: MOST, reason });
+        }
         let bytes = read_file(disk, file)?;
         let first = match FileHead::read(&bytes) {
             Ok(head) => head.first,
@@ -105,6 +113,7 @@ impl Store {
         // A head may claim an earlier first sequence than what a damaged block
         // before it reached; sequences only ever grow.
         block.first = self.state.last + 1;
+        self.firsts.push_back(block.first);
         self.blocks.push_back(block);
         self.next_index = index + 1;
 

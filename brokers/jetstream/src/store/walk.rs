@@ -70,7 +70,11 @@ impl Store {
         if from > self.state.last || self.state.messages == 0 {
             return Step::End;
         }
-        let mut at = self.blocks.partition_point(|block| block.end() <= from);
+        let mut at = if self.firsts.get(1).is_some_and(|second| from < *second) {
+            0
+        } else {
+            self.firsts.partition_point(|first| *first <= from).saturating_sub(1)
+        };
         let mut seq = from;
         while let Some(block) = self.blocks.get(at) {
             seq = seq.max(block.first);
@@ -116,6 +120,12 @@ impl Store {
         None
     }
 
+    /// The first message on a subject.
+    pub fn first_of_subject(&self, id: u32) -> Option<u64> {
+        let first = self.subjects.get(id).first;
+        if self.has(first) { Some(first) } else { self.next_of_subject(id, first) }
+    }
+
     /// The last message that `matcher` takes in, at or before `up_to`.
     pub fn last_matching(&self, matcher: &Matcher, up_to: u64) -> Option<u64> {
         let ids: Vec<u32> = match matcher {
@@ -151,11 +161,9 @@ impl Store {
     }
 
     fn last_live(&self) -> Option<u64> {
-        for block in self.blocks.iter().rev().filter(|block| block.live > 0) {
-            let at = block.entries.iter().rposition(|entry| entry.is_live())?;
-            return Some(block.first + at as u64);
-        }
-        None
+        let block = self.blocks.iter().rev().find(|block| block.live > 0)?;
+        let at = block.entries.iter().rposition(|entry| entry.is_live())?;
+        Some(block.first + at as u64)
     }
 
     /// How many messages at or behind `from` the matcher takes in.

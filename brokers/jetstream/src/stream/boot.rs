@@ -9,7 +9,7 @@ use super::{Stream, StreamRecord, block_size, folder};
 use crate::agenda::Cx;
 use crate::consumer::Consumer;
 use crate::headers;
-use crate::journal::{self, Event};
+use crate::journal::{self, Event, Journal};
 use crate::store::{OpenError, Store, block};
 
 fn refused(error: OpenError) -> BootError {
@@ -63,7 +63,7 @@ pub(crate) fn boot(cx: &mut Cx<'_>, name: &str) -> Result<Option<Stream>, BootEr
     let since = cx.unix.saturating_sub(record.config.duplicate_window.unsigned_abs());
     let mut dedup = super::Dedup::default();
     let (store, found) = Store::open(cx.host.disk(), &dir, size, &mut |message| {
-        if message.time >= since
+        if message.time > since
             && let Some(id) = headers::value(message.headers, headers::MSG_ID)
         {
             dedup.remember(message.time, id, message.seq);
@@ -99,17 +99,20 @@ fn configuration(dir: &str, events: &[Event]) -> Result<StreamRecord, BootError>
 }
 
 impl Stream {
-    fn restore_consumers(&mut self, events: &[Event]) {
+    /// The consumers that the journal's events tell of, by their numbers there, and
+    /// the number after the last that was ever given.
+    pub(super) fn read_consumers(events: &[Event]) -> (BTreeMap<u32, Consumer>, u32) {
         let mut consumers: BTreeMap<u32, Consumer> = BTreeMap::new();
+        let mut next = 0;
         for event in events {
             match event {
                 Event::Consumer { id, json } => {
-                    self.next_consumer = self.next_consumer.max(id + 1);
+                    next = next.max(id.saturating_add(1));
                     let Ok(record) = serde_json::from_slice::<ConsumerRecord>(json) else {
                         continue;
                     };
                     match consumers.get_mut(id) {
-                        Some(known) => known.restore_config(record.config),
+                        Some(known) => known.restore_config(record),
                         None => {
                             let consumer = Consumer::new(*id, record, true);
                             consumers.insert(*id, consumer);
@@ -131,22 +134,47 @@ impl Stream {
                 Event::Stream(_) | Event::Deleted => {}
             }
         }
+        (consumers, next)
+    }
+
+    fn restore_consumers(&mut self, events: &[Event]) {
+        let (consumers, next) = Self::read_consumers(events);
+        self.next_consumer = next;
         for (_, consumer) in consumers {
             self.seat(consumer);
         }
     }
 
+    /// The power may have taken messages that were delivered already. Their sequences
+    /// are not given again: a consumer would take another message for one that it
+    /// has had.
+    fn catch_up_with_consumers(&mut self, cx: &mut Cx<'_>) {
+        let consumers = self.consumers.iter().flatten();
+        let reached = consumers.map(|consumer| consumer.delivered_to()).max().unwrap_or(0);
+        if reached > self.store.state().last {
+            cx.host.note(Note::Sometimes("consumer ahead of its stream"));
+            self.store.lose_to(cx.host.disk(), reached);
+        }
+    }
+
     /// What is done once the stream has its number: limits, timers, deliveries.
     pub fn start(&mut self, cx: &mut Cx<'_>) {
+        self.catch_up_with_consumers(cx);
         let places: Vec<u32> = self.by_name.values().copied().collect();
         for place in &places {
             self.with_consumer(cx, *place, |consumer, cx, ground| {
-                consumer.restored(cx, ground.store);
+                consumer.restored(cx, ground);
                 consumer.start(cx);
             });
         }
-        self.enforce_per_subject(cx);
+        if self.journal.as_ref().is_some_and(Journal::is_behind) {
+            // So that damage is told once, and not at every boot.
+            self.renew_journal(cx);
+        }
+        // What was removed from the front is not in the log, so that it goes first: a
+        // limit per subject would otherwise make room for it.
         self.enforce_limits(cx);
+        self.enforce_per_subject(cx);
         self.sweep_settled(cx);
         self.expire(cx);
         self.arm_age(cx);

@@ -139,6 +139,9 @@ where
 
 const WINDOW: i64 = 120_000_000_000;
 const LEAST: i64 = 100_000_000;
+/// Where a stream may begin at most. The original lets sequences run over and begin
+/// at 0 again, which no consumer survives.
+const LAST_FIRST_SEQ: u64 = 1 << 62;
 
 /// Whether `name` can be a stream's or a consumer's.
 pub(crate) fn is_valid_name(name: &str) -> bool {
@@ -192,6 +195,9 @@ impl StreamConfig {
         }
         if self.duplicate_window < LEAST {
             return refuse("duplicates window needs to be >= 100ms");
+        }
+        if self.first_seq > LAST_FIRST_SEQ {
+            return refuse("first sequence is too large for this server");
         }
         if self.deny_purge && self.allow_rollup_hdrs {
             return refuse("roll-ups require the purge permission");

@@ -20,6 +20,10 @@ pub(crate) struct ConsumerRecord {
     pub created: u64,
     /// The stream's last sequence when it was made.
     pub until: u64,
+    /// Where its present filter began: before it, messages that the filter takes in
+    /// may have been passed over.
+    #[serde(default)]
+    pub filtered_from: u64,
 }
 
 /// What a client asks for besides the configuration.
@@ -79,7 +83,13 @@ impl Stream {
         self.finish_purge(cx);
         let id = self.next_consumer;
         let until = self.store.state().last;
-        let record = ConsumerRecord { name: name.to_owned(), config, created: cx.unix, until };
+        let record = ConsumerRecord {
+            name: name.to_owned(),
+            config,
+            created: cx.unix,
+            until,
+            filtered_from: 0,
+        };
         let mut consumer = Consumer::new(id, record, self.journal.is_some());
         consumer
             .begin(cx, &mut self.store)
@@ -131,12 +141,16 @@ impl Stream {
         }
         consumer.config().check_update(&config)?;
         if consumer.is_kept() {
-            let event = consumer.record(config.clone());
+            let event = consumer.record_changed(config.clone());
             self.write_down(cx, &event)?;
         }
         self.with_consumer(cx, place, |consumer, cx, ground| {
             consumer.change(cx, ground.store, config);
         });
+        if self.config.retention == Retention::Interest {
+            // A narrower filter may have been the last interest in some.
+            self.sweep_settled(cx);
+        }
         self.pump(cx, place);
         self.retire_settled(cx);
         self.see_to_syncs(cx);

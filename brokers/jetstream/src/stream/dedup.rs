@@ -9,8 +9,8 @@ use rustc_hash::FxHashMap;
 #[derive(Debug, Default)]
 pub(crate) struct Dedup {
     known: FxHashMap<Arc<[u8]>, u64>,
-    /// In the order of their times, in nanoseconds since 1970.
-    order: VecDeque<(u64, Arc<[u8]>)>,
+    /// With their times, in nanoseconds since 1970, and in the order of these.
+    order: VecDeque<(u64, Arc<[u8]>, u64)>,
 }
 
 impl Dedup {
@@ -23,27 +23,30 @@ impl Dedup {
     pub fn remember(&mut self, unix: u64, id: &[u8], seq: u64) {
         let id: Arc<[u8]> = id.into();
         self.known.insert(Arc::clone(&id), seq);
-        self.order.push_back((unix, id));
+        self.order.push_back((unix, id, seq));
     }
 
     /// The identifier that was stored last.
     pub fn last(&self) -> &[u8] {
-        self.order.back().map_or(&[], |(_, id)| id)
+        self.order.back().map_or(&[], |(_, id, _)| id)
     }
 
     fn forget(&mut self, unix: u64, window: u64) {
-        while let Some((at, _)) = self.order.front()
+        while let Some((at, ..)) = self.order.front()
             && at.saturating_add(window) <= unix
         {
-            if let Some((_, id)) = self.order.pop_front() {
+            // The same identifier may have come again since.
+            if let Some((_, id, seq)) = self.order.pop_front()
+                && self.known.get(&id) == Some(&seq)
+            {
                 self.known.remove(&id);
             }
         }
     }
 
     pub fn memory_bytes(&self) -> u64 {
-        let ids: usize = self.order.iter().map(|(_, id)| id.len() + 16).sum();
-        let lists = self.order.capacity() * 24 + self.known.capacity() * 25;
+        let ids: usize = self.order.iter().map(|(_, id, _)| id.len() + 16).sum();
+        let lists = self.order.capacity() * 32 + self.known.capacity() * 25;
         (ids + lists) as u64
     }
 }

@@ -16,8 +16,8 @@ impl Stream {
     pub(super) fn keep_within_limits(&mut self, cx: &mut Cx<'_>, appended: &Appended) {
         if let Some(most) = StreamConfig::limit(self.config.max_msgs_per_subject)
             && self.store.subject(appended.subject).count > most
+            && let Some(first) = self.store.first_of_subject(appended.subject)
         {
-            let first = self.store.subject(appended.subject).first;
             self.remove_by_limit(cx, first, true);
         }
         if self.config.discard == Discard::Old && self.is_beyond_limits() {
@@ -31,10 +31,15 @@ impl Stream {
             || StreamConfig::limit(self.config.max_bytes).is_some_and(|most| state.bytes > most)
     }
 
-    /// Removes from the front until the limits are met, some of it later if it is much.
+    /// Removes from the front until the limits are met, some of it later if it is
+    /// much. Where new messages give way, the old ones stay even beyond a limit that
+    /// came down.
     pub(super) fn enforce_limits(&mut self, cx: &mut Cx<'_>) {
         let mut budget = BATCH;
         self.is_over_limit = false;
+        if self.config.discard == Discard::New {
+            return;
+        }
         while self.is_beyond_limits() {
             if budget == 0 {
                 return self.go_on_later(cx);
@@ -60,13 +65,7 @@ impl Stream {
             .collect();
         for id in over {
             while self.store.subject(id).count > most {
-                let first = self.store.subject(id).first;
-                let seq = if self.store.has(first) {
-                    Some(first)
-                } else {
-                    self.store.next_of_subject(id, first)
-                };
-                let Some(seq) = seq else { break };
+                let Some(seq) = self.store.first_of_subject(id) else { break };
                 self.remove_by_limit(cx, seq, true);
             }
         }
@@ -132,8 +131,7 @@ impl Stream {
             let text = self.store.subject(subject).text.clone();
             for place in 0..self.consumers.len() {
                 if let Some(consumer) = &mut self.consumers[place]
-                    && consumer.takes(&text)
-                    && consumer.removed(seq)
+                    && consumer.removed(seq, &text)
                 {
                     self.journal_settled(cx, place as u32, seq);
                     // Room for another delivery.
@@ -226,13 +224,7 @@ impl Stream {
     /// Removes the older messages on a subject.
     pub(super) fn roll_up(&mut self, cx: &mut Cx<'_>, subject: &[u8], seq: u64) {
         while let Some(id) = self.store.find_subject(subject) {
-            let first = self.store.subject(id).first;
-            let first = if self.store.has(first) {
-                Some(first)
-            } else {
-                self.store.next_of_subject(id, first)
-            };
-            match first {
+            match self.store.first_of_subject(id) {
                 Some(first) if first < seq => self.remove(cx, first, true),
                 _ => return,
             };
@@ -296,16 +288,17 @@ impl Stream {
             let Some(id) = self.store.subject_of(seq) else { continue };
             let text = &self.store.subject(id).text;
             let mut takers = 0;
-            let mut is_needed = false;
+            let (mut is_needed, mut is_passed_over) = (false, false);
             for consumer in self.consumers.iter().flatten() {
                 if consumer.takes(text) {
                     takers += 1;
                     is_needed |= consumer.needs(seq) || consumer.gave_up(seq);
+                    is_passed_over |= consumer.passed_over(seq);
                 }
             }
             let goes = match self.config.retention {
                 // Without a consumer for it, it waits for one.
-                Retention::WorkQueue => takers > 0 && !is_needed,
+                Retention::WorkQueue => takers > 0 && !is_needed && !is_passed_over,
                 _ => !is_needed,
             };
             if goes {

@@ -5,9 +5,11 @@
 //! - `commit.rs`: answers that wait for a sync;
 //! - `dedup.rs`: the duplicate window;
 //! - `consumers.rs`: making, changing, waking and deleting its consumers;
-//! - `boot.rs`: how it comes back from the disk.
+//! - `boot.rs`: how it comes back from the disk;
+//! - `check.rs`: whether all of it agrees.
 
 mod boot;
+mod check;
 mod commit;
 pub(crate) mod config;
 mod consumers;
@@ -152,6 +154,7 @@ impl Stream {
         self.config = record.config;
         self.age_at = None;
         self.enforce_limits(cx);
+        self.enforce_per_subject(cx);
         if self.config.retention != Retention::Limits {
             self.sweep_settled(cx);
         }

@@ -102,13 +102,14 @@ impl Stream {
                 ApiError::store_failed(error.to_string())
             })?;
         let stored = self.remember(cx, wishes, appended.seq);
+        self.tell_consumers(subject, &appended);
         match wishes.rollup {
             Some(Rollup::Subject) => self.roll_up(cx, subject, appended.seq),
             Some(Rollup::All) => self.roll_up_all(cx, appended.seq),
             None => {}
         }
         self.keep_within_limits(cx, &appended);
-        self.wake_consumers(cx, subject, &appended);
+        self.wake_consumers(cx);
         self.arm_age(cx);
         Ok(stored)
     }
@@ -197,7 +198,8 @@ impl Stream {
         }
         let state = self.store.state();
         let per_subject = StreamConfig::limit(self.config.max_msgs_per_subject);
-        let mut replaces = false;
+        // Bytes of the message that this one would push out of its subject.
+        let mut replaced = None;
         if let Some(most) = per_subject
             && let Some(id) = self.store.find_subject(message.subject)
             && self.store.subject(id).count >= most
@@ -205,32 +207,42 @@ impl Stream {
             if self.config.discard_new_per_subject {
                 return Err(ApiError::store_failed("maximum messages per subject exceeded"));
             }
-            replaces = true;
+            let first = self.store.first_of_subject(id);
+            replaced = Some(first.and_then(|seq| self.store.message_size(seq)).unwrap_or(0));
         }
-        if replaces {
-            return Ok(());
-        }
-        if StreamConfig::limit(self.config.max_msgs).is_some_and(|most| state.messages >= most) {
+        if replaced.is_none()
+            && StreamConfig::limit(self.config.max_msgs).is_some_and(|most| state.messages >= most)
+        {
             return Err(ApiError::store_failed("maximum messages exceeded"));
         }
         let Published { subject, headers, payload, .. } = message;
         let size = self.store.size_of(subject.len(), headers.len(), payload.len());
-        if StreamConfig::limit(self.config.max_bytes).is_some_and(|most| state.bytes + size > most)
-        {
+        let is_over = StreamConfig::limit(self.config.max_bytes)
+            .is_some_and(|most| state.bytes + size > most);
+        if is_over && replaced.is_none_or(|freed| freed < size) {
             return Err(ApiError::store_failed("maximum bytes exceeded"));
         }
         Ok(())
     }
 
-    /// Tells the consumers that a message came, and lets those deliver that wait.
+    /// Tells the consumers that a message came, before a limit takes it or another
+    /// away: they count both.
     #[inline]
-    fn wake_consumers(&mut self, cx: &mut Cx<'_>, subject: &[u8], appended: &Appended) {
-        for place in 0..self.consumers.len() {
-            let Some(consumer) = &mut self.consumers[place] else { continue };
+    fn tell_consumers(&mut self, subject: &[u8], appended: &Appended) {
+        for consumer in self.consumers.iter_mut().flatten() {
             if appended.is_new_subject {
                 consumer.forget_subject(appended.subject);
             }
-            if consumer.arrived(subject) {
+            consumer.arrived(subject);
+        }
+    }
+
+    /// Lets those consumers deliver that a message came for.
+    #[inline]
+    fn wake_consumers(&mut self, cx: &mut Cx<'_>) {
+        for place in 0..self.consumers.len() {
+            let Some(consumer) = &mut self.consumers[place] else { continue };
+            if consumer.take_roused() {
                 self.pump(cx, place as u32);
             }
         }

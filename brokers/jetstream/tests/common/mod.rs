@@ -112,6 +112,9 @@ pub struct Rig {
     pub config: JetStreamConfig,
     /// Whether syncs end at once.
     pub completes_syncs: bool,
+    /// Whether the invariants are looked at after every input. Off where a test
+    /// makes more messages than that is worth.
+    pub checks: bool,
 }
 
 pub fn small_blocks() -> JetStreamConfig {
@@ -142,7 +145,7 @@ impl Rig {
         };
         let now = Time::from_millis(1);
         let server = JetStream::boot(&config, SeedStream::new(1), now, &mut world)?;
-        Ok(Rig { server, world, now, config, completes_syncs: true })
+        Ok(Rig { server, world, now, config, completes_syncs: true, checks: true })
     }
 
     pub fn publish_with(
@@ -169,7 +172,17 @@ impl Rig {
         };
         let taken = self.server.publish(self.now, &mut self.world, &published);
         self.settle_syncs();
+        if self.checks {
+            self.check();
+        }
         taken
+    }
+
+    /// Fails unless everything agrees.
+    pub fn check(&mut self) {
+        if let Err(what) = self.server.check_invariants(&mut self.world.disk) {
+            panic!("{what}");
+        }
     }
 
     pub fn settle_syncs(&mut self) {
@@ -271,6 +284,9 @@ impl Rig {
             assert!(ticks < 1_000_000, "a deadline is met by its tick");
         }
         self.now = until;
+        if self.checks {
+            self.check();
+        }
     }
 
     /// Does what is due at once.
@@ -292,6 +308,9 @@ impl Rig {
         self.world.sent.clear();
         self.server = JetStream::boot(&self.config, SeedStream::new(1), self.now, &mut self.world)?;
         self.settle_syncs();
+        if self.checks {
+            self.check();
+        }
         Ok(())
     }
 

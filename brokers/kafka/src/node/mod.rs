@@ -40,8 +40,8 @@ mod upkeep;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use broker_contract::{
-    Boot, BootError, Broker, CloseReason, ConnId, Effects, Frame, Input, NoPeer, Note, SyncToken,
-    Time,
+    Boot, BootError, Broker, CloseReason, ConnId, DiskError, Effects, Frame, Input, NoPeer, Note,
+    SyncToken, Time,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -80,6 +80,9 @@ pub struct Kafka {
     topics: Topics,
     /// The leader epoch of all partitions: how often the store was booted before.
     epoch: i32,
+    /// Whether the journal has this boot. On a full disk it has to wait, and
+    /// nothing is appended until then: another boot would give the epoch again.
+    has_noted_boot: bool,
     /// Producer ids: the next, and the first that is not in the journal.
     producer_ids: (i64, i64),
     pending: BTreeMap<u64, Pending>,
@@ -127,7 +130,12 @@ impl Broker for Kafka {
                 Opening { config: &settings, starts: &topic.starts, now_ms, listing: &listing };
             cuts.extend(topics.extend(out.disk(), &name, topic.partitions, &with)?);
         }
-        opened.journal.append(out.disk(), &Entry::Booted)?;
+        let has_noted_boot = match opened.journal.append(out.disk(), &Entry::Booted) {
+            Ok(()) => true,
+            // Whoever wants to read must not wait for somebody to make room.
+            Err(DiskError::Full) => false,
+            Err(error) => return Err(error.into()),
+        };
         for cut in &cuts {
             let what = if cut.is_torn { "torn tail cut" } else { "corrupt batch cut" };
             out.note(Note::Sometimes(what));
@@ -142,6 +150,7 @@ impl Broker for Kafka {
             journal_acks: VecDeque::new(),
             topics,
             epoch: state.boots,
+            has_noted_boot,
             producer_ids: (state.next_producer, state.next_producer),
             pending: BTreeMap::new(),
             parked: BTreeMap::new(),
@@ -249,6 +258,25 @@ impl Kafka {
 
     fn now_ms(&self, now: Time) -> i64 {
         unix_ms(&self.config, now)
+    }
+
+    /// Makes up for a boot that the journal had no room for.
+    ///
+    /// # Errors
+    /// [`DiskError`] of the disk; nothing may be appended then.
+    fn note_boot(&mut self, out: &mut Effects<Self>) -> Result<(), DiskError> {
+        if !self.has_noted_boot {
+            self.journal.append(out.disk(), &Entry::Booted)?;
+            self.has_noted_boot = true;
+            self.sync_journal(out);
+        }
+        Ok(())
+    }
+
+    /// The newest epoch that no later boot gives again: that of a position at the
+    /// end of a log.
+    fn lasting_epoch(&self) -> i32 {
+        self.epoch - i32::from(!self.has_noted_boot)
     }
 
     fn number(&mut self) -> u64 {

@@ -71,7 +71,7 @@ impl Kafka {
         stamp: i64,
         out: &mut Effects<Self>,
     ) -> Result<Position, ResponseError> {
-        let epoch = self.epoch;
+        let epoch = self.lasting_epoch();
         let partition = self.topics.partition(id);
         let partition = partition.ok_or(ResponseError::UnknownTopicOrPartition)?;
         let limit = partition.high_watermark();
@@ -128,8 +128,8 @@ impl Kafka {
         self.answer(to, OffsetForLeaderEpochResponse::default().with_topics(topics), out);
     }
 
-    /// The epoch at or before `epoch`, and where it ended; -1 and -1 when there
-    /// is none.
+    /// The epoch at or before `epoch`, and where it ended; -1 and -1 for one that
+    /// is yet to come.
     fn end_of_epoch(&self, id: Option<PartitionId>, epoch: i32) -> (i32, i64) {
         let Some(partition) = id.and_then(|id| self.topics.peek(id)) else { return (-1, -1) };
         if epoch == self.epoch {
@@ -139,7 +139,7 @@ impl Kafka {
         if epoch > self.epoch {
             return (-1, -1);
         }
-        partition.log.end_of_epoch(epoch).unwrap_or((-1, -1))
+        partition.log.end_of_epoch(epoch)
     }
 
     pub(super) fn init_producer_id(

@@ -183,6 +183,7 @@ impl Kafka {
         header: &BatchHeader,
         out: &mut Effects<Self>,
     ) -> Result<i64, ResponseError> {
+        self.note_boot(out).map_err(|_| ResponseError::KafkaStorageError)?;
         let (epoch, now_ms) = (self.epoch, self.now_ms(now));
         let Some(partition) = self.topics.partition(id) else {
             return Err(ResponseError::UnknownTopicOrPartition);

@@ -12,18 +12,22 @@ use std::iter::empty;
 use std::time::Duration;
 
 use broker_contract::{
-    Boot, BootError, Broker, Cause, CloseReason, ConnId, CrashKind, DiskError, Effect, Effects,
-    FileId, Input, MemoryDisk, NodeId, Note, Origin, SeedStream, SyncToken, Time,
+    Boot, BootError, Broker, Cause, CloseReason, ConnId, CrashKind, Disk, DiskError, Effect,
+    Effects, FileId, Input, MemoryDisk, NodeId, Note, Origin, SeedStream, SyncToken, Time,
 };
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, FetchRequest, ListOffsetsRequest, ProduceRequest, TopicName,
+    CreateTopicsRequest, FetchRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest,
+    ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -327,6 +331,48 @@ impl Stand {
         let found = &response.topics[0].partitions[0];
         assert_eq!(found.error_code, 0);
         (found.offset, found.timestamp)
+    }
+
+    /// Leaves no room for a single byte.
+    fn fill_disk(&mut self) {
+        let disk = self.disk();
+        let file = disk.open("other/filler").expect("opens");
+        while disk.append(file, &[&[0]]).is_ok() {}
+    }
+
+    fn make_room(&mut self) {
+        self.disk().delete("other/filler").expect("deletes");
+    }
+
+    /// The leader epoch of the end of partition 0.
+    fn list_epoch(&mut self, topic: &str) -> i32 {
+        let conn = self.open();
+        let wanted =
+            ListOffsetsPartition::default().with_timestamp(-1).with_current_leader_epoch(-1);
+        let wanted =
+            ListOffsetsTopic::default().with_name(topic_name(topic)).with_partitions(vec![wanted]);
+        let request = ListOffsetsRequest::default().with_topics(vec![wanted]);
+        let Response::ListOffsets(response) = self.ask(conn, 7, request) else {
+            panic!("another answer")
+        };
+        response.topics[0].partitions[0].leader_epoch
+    }
+
+    /// Where an epoch of partition 0 ended: the epoch found, and the offset.
+    fn end_of_epoch(&mut self, topic: &str, epoch: i32) -> (i32, i64) {
+        let conn = self.open();
+        let wanted = OffsetForLeaderPartition::default()
+            .with_current_leader_epoch(-1)
+            .with_leader_epoch(epoch);
+        let wanted = OffsetForLeaderTopic::default()
+            .with_topic(topic_name(topic))
+            .with_partitions(vec![wanted]);
+        let request = OffsetForLeaderEpochRequest::default().with_topics(vec![wanted]);
+        let Response::OffsetForLeaderEpoch(response) = self.ask(conn, 4, request) else {
+            panic!("another answer")
+        };
+        let found = &response.topics[0].partitions[0];
+        (found.leader_epoch, found.end_offset)
     }
 
     fn crash(&mut self, kind: CrashKind, torn: impl FnMut(usize) -> usize) {

@@ -33,6 +33,11 @@ impl ApiError {
         self.err_code == Self::CONSUMER_CREATE
     }
 
+    /// Whether what cannot be changed is where a consumer began.
+    pub fn is_of_start(&self) -> bool {
+        self.description.starts_with("deliver policy") || self.description.starts_with("start ")
+    }
+
     pub fn is_stream_missing(&self) -> bool {
         self.err_code == Self::STREAM_NOT_FOUND
     }

@@ -183,20 +183,26 @@ impl JetStreamClient {
             return;
         }
         let most = self.config.consumer.pull_max_messages;
+        let asked = consumer.pulls.asked;
         let (window, held) = match sub.max_in_flight {
             // The rest is in the application's hands.
             Some(max) => {
                 let share = u32::try_from(sub.consumers.len()).unwrap_or(u32::MAX).max(1);
                 let unsettled = if sub.ack == AckPolicy::None { 0 } else { consumer.unsettled };
-                ((max / share).min(most).max(1), unsettled)
+                ((max / share).max(1), unsettled)
             }
             None => (most, 0),
         };
-        let asked = consumer.pulls.asked + held;
-        if asked > window / 2 {
+        if asked > most / 2 {
             return;
         }
-        let mut batch = window - asked;
+        if asked + held > window / 2 {
+            if asked == 0 {
+                self.await_lapse(sid);
+            }
+            return;
+        }
+        let mut batch = (window - asked - held).min(most - asked);
         if let Some(max) = sub.max {
             let left = max.saturating_sub(sub.delivered);
             let left = u32::try_from(left).unwrap_or(u32::MAX);
@@ -313,12 +319,35 @@ impl JetStreamClient {
         let Some(consumer) = self.js.consumers.get_mut(&sid) else { return };
         let Some(sub) = self.js.subs.get(&consumer.sub) else { return };
         let wait = sub.ack_wait.unwrap_or(self.config.consumer.ack_wait);
-        let longest = sub.backoff.iter().max().map_or(wait, |backoff| wait.max(*backoff));
         for open in self.js.open.values_mut() {
-            if open.sid == sid && open.counted && open.at + longest <= now {
+            if open.sid == sid && open.counted && open.lapses(wait, &sub.backoff) <= now {
                 open.counted = false;
                 consumer.unsettled = consumer.unsettled.saturating_sub(1);
             }
         }
+    }
+
+    /// Nothing is asked for, and what the application holds fills the window. What
+    /// it never settles comes again only to who asks for it, so the next moment at
+    /// which a delivery lapses is one to ask at.
+    fn await_lapse(&mut self, sid: u64) {
+        let Some(consumer) = self.js.consumers.get(&sid) else { return };
+        let Some(sub) = self.js.subs.get(&consumer.sub) else { return };
+        let wait = sub.ack_wait.unwrap_or(self.config.consumer.ack_wait);
+        let held = self.js.open.values().filter(|open| open.sid == sid && open.counted);
+        if let Some(at) = held.map(|open| open.lapses(wait, &sub.backoff)).min() {
+            self.js.timers.insert((at, Timer::Lapse(sid)));
+        }
+    }
+
+    /// A delivery may have lapsed.
+    pub(super) fn lapsed(
+        &mut self,
+        now: Time,
+        sid: u64,
+        out: &mut Actions<impl Client<Broker = Nats>>,
+    ) {
+        self.lapse(now, sid);
+        self.top_up(sid, out);
     }
 }

@@ -202,6 +202,7 @@ impl JetStreamClient {
                 Timer::Call(id) => self.call_due(now, id, out),
                 Timer::Look(ticket) => self.look(now, ticket, out),
                 Timer::Watch(sid) => self.watch(now, sid, out),
+                Timer::Lapse(sid) => self.lapsed(now, sid, out),
                 Timer::Retry(sid) => {
                     let absent = self.js.consumers.get(&sid).map(|c| c.stage == Stage::Absent);
                     match absent {

@@ -10,7 +10,8 @@ use super::calls::Purpose;
 use super::contender::CLIENT_COUNTS;
 use super::state::{Leaving, Timer};
 use crate::Nats;
-use crate::client::{State, refused};
+use crate::client::{LINK, State, refused};
+use crate::frame::{Message, Up};
 
 /// The mark behind which nothing comes to a client that goes.
 pub(super) const GOODBYE: u64 = u64::MAX;
@@ -53,11 +54,17 @@ impl JetStreamClient {
         if settle == Settle::Working {
             open.at = now;
         } else if settle == Settle::Ack && sub.is_some_and(|sub| sub.ack == AckPolicy::All) {
-            let before = self.js.open.range(..=token).filter(|(_, open)| open.sid == sid);
-            let before: Vec<u64> = before.map(|(token, _)| *token).collect();
-            for token in before {
+            // Each is acknowledged by itself; the last one is the operation's.
+            let before = self.js.open.range(..token).filter(|(_, open)| open.sid == sid);
+            let before: Vec<(u64, Message)> =
+                before.map(|(token, open)| (*token, open.message.clone())).collect();
+            for (token, message) in before {
                 self.close(token);
+                if self.core.state() == State::Ready {
+                    out.send(LINK, Up::Publish(Message::new(message.reply(), b"", b"", b"+ACK")));
+                }
             }
+            self.close(token);
         } else {
             self.close(token);
         }

@@ -51,6 +51,8 @@ pub(super) enum Timer {
     Look(Ticket),
     /// A consumer should have been heard of.
     Watch(u64),
+    /// A delivery may be one that the server gives to somebody again.
+    Lapse(u64),
     /// A consumer is made again, or asked again.
     Retry(u64),
     /// A client that goes has waited for long enough.
@@ -204,6 +206,15 @@ pub(super) struct Open {
     pub at: Time,
     /// Whether it counts against the window.
     pub counted: bool,
+}
+
+impl Open {
+    /// When the server gives the message to somebody again, if it is neither
+    /// settled nor said to be worked on.
+    pub fn lapses(&self, ack_wait: Duration, backoff: &[Duration]) -> Time {
+        let nth = usize::try_from(self.delivered.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.at + backoff.get(nth).or(backoff.last()).copied().unwrap_or(ack_wait)
+    }
 }
 
 #[cfg(test)]

@@ -350,8 +350,10 @@ impl JetStreamClient {
             name: &consumer.name,
             ack_policy: match sub.ack {
                 AckPolicy::None => "none",
-                AckPolicy::Explicit => "explicit",
-                AckPolicy::All => "all",
+                // The server's `all` would settle with one acknowledgement what a
+                // member that died, or a former self of this client, still held:
+                // here it reaches as far as the deliveries that this client has.
+                AckPolicy::Explicit | AckPolicy::All => "explicit",
             },
             filter_subject: &sub.filter,
             replay_policy: "instant",
@@ -415,10 +417,12 @@ impl JetStreamClient {
         let Some(consumer) = self.js.consumers.get_mut(&sid) else { return };
         let ticket = consumer.sub;
         let Some(sub) = self.js.subs.get_mut(&ticket) else { return };
-        if let Some(error) = answer.error {
+        if let Some(error) = &answer.error {
             // Another member has made the durable again before, from a place of
             // its own.
-            let is_there = sub.durable.is_some() && sub.confirmed && error.is_conflict();
+            let is_there = sub.durable.is_some()
+                && error.is_conflict()
+                && (sub.confirmed || error.is_of_start());
             if !is_there {
                 consumer.stage = Stage::Absent;
                 if sub.confirmed || error.is_passing() || error.is_stream_missing() {
@@ -431,7 +435,7 @@ impl JetStreamClient {
         consumer.stage = Stage::Running;
         consumer.made = true;
         consumer.heard = now;
-        if consumer.position.is_none() {
+        if consumer.position.is_none() && answer.error.is_none() {
             // Others may not have acknowledged what a shared one has delivered.
             let floor = Some(answer.ack_floor.stream_seq).filter(|floor| *floor > 0);
             let delivered = answer.delivered.stream_seq;

@@ -27,7 +27,8 @@ mod tests;
 use std::sync::Arc;
 
 use broker_contract::{
-    Boot, BootError, Broker, CloseReason, ConnId, Effects, Frame, Input, NoPeer, Note, Origin, Time,
+    Boot, BootError, Broker, CloseReason, ConnId, Disk, Effects, Frame, Input, NoPeer, Note,
+    Origin, Time,
 };
 use broker_jetstream::JetStream;
 use rand_chacha::ChaCha8Rng;
@@ -164,6 +165,17 @@ impl Broker for Nats {
             + self.index.memory_bytes()
             + self.timers.memory_bytes()
             + self.jetstream.as_ref().map_or(0, |jetstream| jetstream.memory_bytes())
+    }
+
+    fn check_invariants(&self, disk: &mut dyn Disk) -> Result<(), String> {
+        let open = self.conns.iter().flatten().count();
+        if open != self.open as usize {
+            return Err(format!("{open} connections are open, {} are counted", self.open));
+        }
+        match &self.jetstream {
+            Some(jetstream) => jetstream.check_invariants(disk),
+            None => Ok(()),
+        }
     }
 }
 

@@ -69,6 +69,8 @@ struct Shared {
     sending_busy: AtomicBool,
     /// Whether the scenario's logs are made, and everybody may start.
     declared: AtomicBool,
+    /// How often the node has come back after a crash.
+    reboots: AtomicU32,
     /// Copies that must arrive, of all that was submitted so far.
     expected: AtomicU64,
     /// Messages that failed and are to come again, and populations yet to join.

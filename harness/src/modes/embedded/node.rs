@@ -272,7 +272,10 @@ impl<C: Contender> Running<C> {
             if self.planned[index].1 && now_ns >= fault.until_ns {
                 self.planned.remove(index);
                 match fault.kind {
-                    Strike::Crash(_) => self.boot(),
+                    Strike::Crash(_) => {
+                        self.boot();
+                        self.thread.shared.reboots.fetch_add(1, Ordering::Release);
+                    }
                     Strike::Stall => self.disk.set_stalled(false),
                     Strike::Full => self.disk.set_full(false),
                 }

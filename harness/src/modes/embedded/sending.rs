@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use broker_contract::{
-    Client, ClientInput, Contender, Declaration, Delivery, Op, Outcome, Ticket, Time, Unsupported,
+    Actions, Client, ClientInput, Contender, Declaration, Delivery, Op, Outcome, Support, Ticket,
+    Time, Unsupported,
 };
 use lab_workloads::scenario::model::Scenario;
 
@@ -88,6 +89,27 @@ impl Sink for Ends<'_> {
     }
 }
 
+/// Asks for every log of the scenario.
+fn ask_for_logs<C: Contender>(
+    scenario: &Scenario,
+    client: &mut C::Client,
+    now: Time,
+    out: &mut Actions<C::Client>,
+    mut answered: impl FnMut(Result<Support, Unsupported>),
+) {
+    let partitions = scenario.contenders.get(C::NAME).map(|it| &it.partitions);
+    for (index, log) in (0..).zip(scenario.declarations()) {
+        let filters: Vec<&str> = log.filters.iter().map(String::as_str).collect();
+        let own = partitions.and_then(|all| all.get(&log.name)).copied();
+        let op = Op::Declare(Declaration {
+            name: &log.name,
+            filters: &filters,
+            partitions: own.or(log.partitions),
+        });
+        answered(client.submit(now, declaration_ticket(index), &op, out));
+    }
+}
+
 impl<C: Contender> SendingThread<C> {
     /// Runs until the trial stops.
     pub fn run(mut self) -> SendingEnd<C> {
@@ -109,7 +131,13 @@ impl<C: Contender> SendingThread<C> {
         cpu.zero();
         self.sender.start_at(zero);
         let ends = zero.plus_nanos(self.sending_ends_ns);
+        let mut reboots = 0;
         while !self.host.stopped() {
+            let happened = self.host.shared().reboots.load(Ordering::Acquire);
+            if happened != reboots && declared.unsupported.is_none() {
+                reboots = happened;
+                self.declare_again();
+            }
             let full = self.offer(clock, ends);
             self.pump(clock, Duration::ZERO);
             if full {
@@ -145,24 +173,14 @@ impl<C: Contender> SendingThread<C> {
         let mut declared = Declared::default();
         let operator = self.host.operator();
         let scenario = self.scenario.clone();
-        let partitions = scenario.contenders.get(C::NAME).map(|it| &it.partitions);
         let (mut asked, mut unsupported) = (0, None);
         self.host.start(operator, &mut declared, |fresh, now, out| {
-            for (index, log) in (0..).zip(scenario.declarations()) {
-                let filters: Vec<&str> = log.filters.iter().map(String::as_str).collect();
-                let own = partitions.and_then(|all| all.get(&log.name)).copied();
-                let op = Op::Declare(Declaration {
-                    name: &log.name,
-                    filters: &filters,
-                    partitions: own.or(log.partitions),
-                });
-                match fresh.submit(now, declaration_ticket(index), &op, out) {
-                    Ok(_) => asked += 1,
-                    Err(reason) => {
-                        unsupported.get_or_insert(reason);
-                    }
+            ask_for_logs::<C>(&scenario, fresh, now, out, |answer| match answer {
+                Ok(_) => asked += 1,
+                Err(reason) => {
+                    unsupported.get_or_insert(reason);
                 }
-            }
+            });
         });
         declared.unsupported = unsupported;
         while declared.answered < asked && declared.failed.is_none() && !self.host.stopped() {
@@ -180,6 +198,18 @@ impl<C: Contender> SendingThread<C> {
         self.host.input(operator, now, now, ClientInput::Shutdown, &mut declared);
         self.host.flush();
         declared
+    }
+
+    /// The operator makes the logs once more: what a crash took with it (a stream
+    /// in memory, a topic that was not synced) would be missed by everybody else.
+    /// Where they are still there, that changes nothing.
+    fn declare_again(&mut self) {
+        let operator = self.host.operator();
+        let scenario = self.scenario.clone();
+        self.host.kill(operator);
+        self.host.start(operator, &mut Ends(&mut self.sender), |fresh, now, out| {
+            ask_for_logs::<C>(&scenario, fresh, now, out, |_| {});
+        });
     }
 
     /// Connects every client that only sends.

@@ -47,6 +47,7 @@ impl<C: Contender> Sim<C> {
                     self.crash(*how);
                 } else {
                     self.boot();
+                    self.declare_again();
                 }
                 self.faults[index] = true;
             }
@@ -105,6 +106,12 @@ impl<C: Contender> Sim<C> {
 
     /// A member starts anew in a slot.
     fn restart(&mut self, client: u32) {
+        self.make_room(client);
+        self.start_client(client);
+    }
+
+    /// Clears the slot of a client for another.
+    pub(super) fn make_room(&mut self, client: u32) {
         if self.slots[client as usize].client.is_some() {
             // It has not finished saying goodbye, and is cut off here.
             self.kill(client);
@@ -112,7 +119,6 @@ impl<C: Contender> Sim<C> {
         self.slots[client as usize].incarnation += 1;
         self.slots[client as usize].leaving = false;
         self.slots[client as usize].links.clear();
-        self.start_client(client);
     }
 
     /// The node's process ends. What it held in memory is gone; what the

@@ -197,6 +197,24 @@ fn a_crash_explains_only_what_was_not_safe_from_it() {
 }
 
 #[test]
+fn a_crash_takes_the_places_of_those_whom_it_cut_off() {
+    let mut run = one_missing(Attempt::Acked);
+    run.duty = Duty::Settled;
+    let cause = Cause::PowerLoss;
+    run.outages = vec![Outage { at_ns: 2, lost_from_ns: 1, cause }];
+    run.away = vec![Away { scope: 0, seat: 0, from_ns: 2, until_ns: 4 }];
+    assert_eq!(fates(&run), (9, 1, 0, 0), "nobody knew any more where it had been");
+    assert_eq!(run.account().oldest_lost_ns, None, "it was stored after the crash");
+    run.away = vec![Away { scope: 0, seat: 0, from_ns: 3, until_ns: 4 }];
+    assert_eq!(fates(&run), (9, 0, 1, 0), "the crash was over when it left");
+    run.away = vec![Away { scope: 0, seat: 0, from_ns: 2, until_ns: 3 }];
+    assert_eq!(fates(&run), (9, 0, 1, 0), "it was back in time");
+    run.away = vec![Away { scope: 0, seat: 0, from_ns: 2, until_ns: 4 }];
+    run.outages = vec![Outage { at_ns: 2, lost_from_ns: u64::MAX, cause }];
+    assert_eq!(fates(&run), (9, 0, 1, 0), "everything was synced");
+}
+
+#[test]
 fn a_late_subscription_is_owed_nothing_from_before() {
     let mut run = one_missing(Attempt::Acked);
     run.joined_ns = vec![5];

@@ -419,9 +419,11 @@ impl Consumer {
         let Some(partition) = self.partitions.get_mut(&id) else { return };
         if code == OFFSET_OUT_OF_RANGE {
             partition.position = None;
+            // One that reads from the start is, in the original, one that goes
+            // back to it: both are the same setting.
             partition.from = Some(match cx.config.auto_offset_reset {
-                Reset::Latest => Start::New,
-                Reset::Earliest => Start::All,
+                Reset::Latest if self.start != Start::All => Start::New,
+                Reset::Latest | Reset::Earliest => Start::All,
             });
             cx.out.note(Note::Sometimes("offset out of range"));
             return;

@@ -72,6 +72,9 @@ pub(super) struct Membership {
     state: State,
     is_asking: bool,
     is_beating: bool,
+    /// Whether the coordinator may have restarted since it last agreed with the
+    /// member, and so may have forgotten the last thing that it had said.
+    was_cut: bool,
     heartbeat_at: Time,
     retry_at: Option<Time>,
 }
@@ -87,6 +90,7 @@ impl Membership {
             state: State::Unknown,
             is_asking: false,
             is_beating: false,
+            was_cut: false,
             heartbeat_at: Time::ZERO,
             retry_at: None,
         }
@@ -219,6 +223,7 @@ impl Membership {
             return self.failed(response.error_code, cx);
         }
         self.state = State::Stable;
+        self.was_cut = false;
         self.heartbeat_at = cx.now + cx.config.heartbeat_interval;
         let mut bytes = response.assignment.clone();
         if bytes.remaining() < 2 {
@@ -244,7 +249,10 @@ impl Membership {
     pub fn told(&mut self, code: i16, is_heartbeat: bool, cx: &mut Cx<'_>) -> Change {
         self.is_beating &= !is_heartbeat;
         match code {
-            0 => Change::Nothing,
+            0 => {
+                self.was_cut = false;
+                Change::Nothing
+            }
             _ if self.state != State::Stable => Change::Nothing,
             REBALANCE_IN_PROGRESS => {
                 self.state = State::Outside;
@@ -264,6 +272,15 @@ impl Membership {
                 if code == UNKNOWN_MEMBER_ID {
                     self.id = StrBytes::default();
                 }
+                self.generation = -1;
+                self.state = State::Outside;
+                Change::Lost
+            }
+            // A power loss may take a coordinator back to when another member
+            // held this instance's place: that one is no more, and the place is
+            // taken again, once. Whoever is fenced out of the blue is a zombie.
+            code if is_fenced(code) && std::mem::take(&mut self.was_cut) => {
+                self.id = StrBytes::default();
                 self.generation = -1;
                 self.state = State::Outside;
                 Change::Lost
@@ -289,6 +306,7 @@ impl Membership {
     pub fn disconnected(&mut self) {
         self.is_asking = false;
         self.is_beating = false;
+        self.was_cut = true;
         if self.state == State::Joining {
             self.state = State::Outside;
         }

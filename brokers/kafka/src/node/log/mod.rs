@@ -330,12 +330,14 @@ impl Log {
         Some((newest.max_offset(), newest.max_ms))
     }
 
-    /// The largest leader epoch that is not newer than `epoch`, and the offset
-    /// after the last one appended in it.
-    pub fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
+    /// The largest leader epoch with records that is not newer than `epoch`, and
+    /// the offset after the last one appended in it. Where nothing is left of so
+    /// old an epoch, it ended where the log of the next one begins: that is how a
+    /// consumer learns that all it has read is gone.
+    pub fn end_of_epoch(&self, epoch: i32) -> (i32, i64) {
         let after = self.epochs.partition_point(|entry| entry.0 <= epoch);
-        let (found, _) = *self.epochs.get(after.checked_sub(1)?)?;
-        Some((found, self.epochs.get(after).map_or(self.next, |entry| entry.1)))
+        let found = after.checked_sub(1).map_or(epoch, |at| self.epochs[at].0);
+        (found, self.epochs.get(after).map_or(self.next, |entry| entry.1))
     }
 
     /// The epoch in which `offset` was appended.

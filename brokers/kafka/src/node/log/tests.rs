@@ -523,15 +523,7 @@ fn a_clean_log_needs_no_check_and_an_epoch_is_remembered() {
         log.append(&mut disk, &bytes, &header, epoch, 0).expect("appends");
     }
     let ends = |log: &Log| (0..7).map(|epoch| log.end_of_epoch(epoch)).collect::<Vec<_>>();
-    let expected = [
-        Some((0, 2)),
-        Some((0, 2)),
-        Some((2, 4)),
-        Some((2, 4)),
-        Some((2, 4)),
-        Some((5, 5)),
-        Some((5, 5)),
-    ];
+    let expected = [(0, 2), (0, 2), (2, 4), (2, 4), (2, 4), (5, 5), (5, 5)];
     assert_eq!(ends(&log), expected);
     log.checkpoint(&mut disk).expect("is written");
     sync_all(&mut log, &mut disk);

@@ -1,6 +1,5 @@
 //! Crashes and damage, through the node.
 
-use broker_contract::Disk;
 use proptest::prelude::*;
 
 use super::*;
@@ -22,6 +21,51 @@ fn a_killed_process_loses_nothing_and_a_power_loss_what_was_not_synced() {
     assert_eq!(stand.read("t", 0), []);
     // The topic itself was synced when it was created.
     assert_eq!(stand.produce("t", batch(&["b"])).base_offset, 0);
+}
+
+#[test]
+fn an_epoch_of_which_a_power_loss_left_nothing_ended_where_the_next_one_begins() {
+    let mut stand = Stand::plain();
+    stand.create("t", 1, &[]);
+    stand.produce("t", batch(&["a", "b"]));
+    stand.crash(CrashKind::PowerLoss, |_| 0);
+    stand.boot().expect("boots");
+    // Who has read up to 2 in epoch 0 must come back to 0, before and after
+    // something else takes the place of what is gone.
+    assert_eq!(stand.end_of_epoch("t", 0), (0, 0));
+    for _ in 0..3 {
+        stand.produce("t", batch(&["c"]));
+    }
+    assert_eq!(stand.end_of_epoch("t", 0), (0, 0));
+    assert_eq!(stand.end_of_epoch("t", 1), (1, 3));
+}
+
+#[test]
+fn a_node_boots_on_a_full_disk_and_gives_no_epoch_twice() {
+    let disk = MemoryDisk::with_capacity(4_000);
+    let mut stand = Stand::on(disk, KafkaConfig::default()).expect("boots");
+    stand.create("t", 1, &[]);
+    stand.produce("t", batch(&["a"]));
+    stand.crash(CrashKind::ProcessKill, |_| 0);
+    stand.fill_disk();
+    stand.boot().expect("boots");
+    assert_eq!(stand.read("t", 0).len(), 1);
+    assert_eq!(stand.produce("t", batch(&["b"])).error_code, 56, "a storage error");
+    // This boot could not be noted, so its epoch is nobody's position yet.
+    assert_eq!(stand.list_epoch("t"), 0);
+    stand.crash(CrashKind::ProcessKill, |_| 0);
+    stand.make_room();
+    stand.boot().expect("boots");
+    assert_eq!(stand.list_epoch("t"), 1);
+    assert_eq!(stand.produce("t", batch(&["c"])).base_offset, 1);
+    stand.crash(CrashKind::ProcessKill, |_| 0);
+    stand.fill_disk();
+    stand.boot().expect("boots");
+    stand.make_room();
+    assert_eq!(stand.produce("t", batch(&["d"])).base_offset, 2);
+    stand.crash(CrashKind::ProcessKill, |_| 0);
+    stand.boot().expect("boots");
+    assert_eq!(stand.list_epoch("t"), 3, "the boot was noted with the first append");
 }
 
 #[test]

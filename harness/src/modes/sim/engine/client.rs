@@ -213,6 +213,9 @@ impl<C: Contender> Sim<C> {
     /// A declaration was answered.
     fn declared(&mut self, log: u32, outcome: &Outcome) {
         self.undeclared = self.undeclared.saturating_sub(1);
+        if self.is_declared {
+            return;
+        }
         if let Outcome::Failed(failure) | Outcome::Unknown(failure) = outcome {
             let logs = self.scenario.declarations();
             let name = logs.get(log as usize).map_or("?", |log| log.name.as_str());

@@ -161,6 +161,9 @@ pub struct Sim<C: Contender> {
     pub(super) terms: Vec<Option<Terms>>,
     /// Declarations that are not answered yet.
     undeclared: u32,
+    /// Whether the logs were made once: that making them again fails after a crash
+    /// is a result, not a broken trial.
+    is_declared: bool,
     /// Populations that have not subscribed yet.
     joins: u32,
     /// Whether what was sent and is not under way may still come.
@@ -271,6 +274,7 @@ impl<C: Contender> Sim<C> {
             subscribed: 0,
             terms,
             undeclared: 0,
+            is_declared: false,
             joins: 0,
             keeps: !C::profile().promises.at_most_once,
             stalled_until: Time::ZERO,
@@ -422,22 +426,7 @@ impl<C: Contender> Sim<C> {
     fn declare(&mut self) {
         let operator = self.cast.operator;
         let mut client = self.fresh_client();
-        let overrides = self.scenario.contenders.get(C::NAME);
-        for (index, log) in (0..).zip(self.scenario.declarations()) {
-            let filters: Vec<&str> = log.filters.iter().map(String::as_str).collect();
-            let partitions = overrides.and_then(|it| it.partitions.get(&log.name)).copied();
-            let op = Op::Declare(Declaration {
-                name: &log.name,
-                filters: &filters,
-                partitions: partitions.or(log.partitions),
-            });
-            match client.submit(self.now, declaration_ticket(index), &op, &mut self.actions) {
-                Ok(_) => self.undeclared += 1,
-                Err(unsupported) => {
-                    self.not_declared.get_or_insert(unsupported);
-                }
-            }
-        }
+        self.ask_for_logs(&mut client);
         if self.undeclared == 0 {
             return;
         }
@@ -455,6 +444,41 @@ impl<C: Contender> Sim<C> {
             self.broken = Some(format!("{count} declarations of logs were not answered"));
         }
         self.input(operator, self.now, ClientInput::Shutdown);
+    }
+
+    /// The operator makes the logs once more: what a crash took with it (a stream
+    /// in memory, a topic that was not synced) would be missed by everybody else.
+    /// Where they are still there, that changes nothing.
+    pub(super) fn declare_again(&mut self) {
+        if self.not_declared.is_some() || self.scenario.declarations().is_empty() {
+            return;
+        }
+        let operator = self.cast.operator;
+        self.make_room(operator);
+        let mut client = self.fresh_client();
+        self.is_declared = true;
+        self.ask_for_logs(&mut client);
+        self.slots[operator as usize].client = Some(client);
+        self.act(operator, self.now, self.now);
+    }
+
+    fn ask_for_logs(&mut self, client: &mut C::Client) {
+        let overrides = self.scenario.contenders.get(C::NAME);
+        for (index, log) in (0..).zip(self.scenario.declarations()) {
+            let filters: Vec<&str> = log.filters.iter().map(String::as_str).collect();
+            let partitions = overrides.and_then(|it| it.partitions.get(&log.name)).copied();
+            let op = Op::Declare(Declaration {
+                name: &log.name,
+                filters: &filters,
+                partitions: partitions.or(log.partitions),
+            });
+            match client.submit(self.now, declaration_ticket(index), &op, &mut self.actions) {
+                Ok(_) => self.undeclared += 1,
+                Err(unsupported) => {
+                    self.not_declared.get_or_insert(unsupported);
+                }
+            }
+        }
     }
 
     pub(super) fn joins_ns(&self, population: usize) -> u64 {
