@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cmd::{
-    bench, capacity, check, compare, completions, later, list, matrix, new, report, run, soak,
+    bench, capacity, check, compare, completions, list, matrix, new, report, run, serve, soak,
     trace,
 };
 use crate::exit::{CliError, Exit};
@@ -21,8 +21,7 @@ Examples:
   lab matrix                        what each contender has, and promises
   lab soak --seeds 200              random scenarios and faults, in search of
                                     broken promises
-
-Not there yet: serve.
+  lab serve redis                   a broker for anybody's clients
 
 Exit codes: 0 done; 1 internal or output error; 2 usage or scenario error;
 3 no contender meets all objectives; 4 a trial is invalid or an objective
@@ -64,8 +63,8 @@ enum Verb {
     Soak(soak::SoakCli),
     /// Print completions for a shell
     Completions(completions::CompletionsCli),
-    #[command(hide = true, disable_help_flag = true)]
-    Serve(later::LaterCli),
+    /// Serve a broker of the lab to anybody's clients
+    Serve(serve::ServeCli),
 }
 
 /// Reads the command line, does what it says, and shows what went wrong.
@@ -101,7 +100,7 @@ fn dispatch(verb: Verb) -> Result<Exit, CliError> {
         Verb::Compare(args) => compare::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Soak(args) => soak::run(&args),
-        Verb::Serve(_) => later::refuse("serve"),
+        Verb::Serve(args) => serve::run(&args),
     }
 }
 

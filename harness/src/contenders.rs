@@ -3,7 +3,9 @@
 //! Generic code runs once for each contender that is asked for: [`with`] turns a
 //! name into a type. There is no other place where the harness names a broker.
 
-use broker_contract::{Contender, Preset, Profile, SettingError, SettingSpec, Settings};
+use broker_contract::{
+    Client, Codec, Contender, Preset, Profile, SettingError, SettingSpec, Settings,
+};
 
 /// Something to do with a contender whose type the name decides.
 pub trait Visit {
@@ -45,6 +47,47 @@ table! {
     broker_nats::JetStream,
     broker_redis::RedisPubSub,
     broker_kafka::KafkaLog,
+}
+
+/// Something to do with a contender that has a codec.
+pub trait VisitWired {
+    /// What comes of it.
+    type Out;
+    /// Does it.
+    fn visit<C: Contender, K: Codec<Broker = <C::Client as Client>::Broker>>(
+        self,
+        codec: K,
+    ) -> Self::Out;
+}
+
+/// Runs `visit` for the contender called `name`; `None` if it has no codec, and so
+/// cannot be played over TCP.
+pub fn with_codec<V: VisitWired>(name: &str, visit: V) -> Option<V::Out> {
+    match name {
+        name if name == broker_nats::CoreNats::NAME => {
+            let codec = broker_nats::codec::NatsText::default();
+            Some(visit.visit::<broker_nats::CoreNats, _>(codec))
+        }
+        name if name == broker_nats::JetStream::NAME => {
+            let codec = broker_nats::codec::NatsText::default();
+            Some(visit.visit::<broker_nats::JetStream, _>(codec))
+        }
+        name if name == broker_redis::RedisPubSub::NAME => {
+            let codec = broker_redis::codec::Resp::default();
+            Some(visit.visit::<broker_redis::RedisPubSub, _>(codec))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the contender called `name` can be played over TCP.
+pub fn has_codec(name: &str) -> bool {
+    struct Look;
+    impl VisitWired for Look {
+        type Out = ();
+        fn visit<C: Contender, K: Codec<Broker = <C::Client as Client>::Broker>>(self, _: K) {}
+    }
+    with_codec(name, Look).is_some()
 }
 
 /// A contender as the command line names it.

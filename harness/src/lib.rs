@@ -26,3 +26,4 @@ pub mod session;
 pub mod soak;
 pub mod term;
 pub mod trial;
+pub mod wire;

@@ -17,6 +17,7 @@
 
 mod broker;
 mod client;
+mod codec;
 mod contender;
 mod disk;
 mod effects;
@@ -35,6 +36,7 @@ pub use broker::{
     Boot, BootError, Broker, ConnId, Frame, FrameError, Input, NoPeer, NodeId, Origin, SyncToken,
 };
 pub use client::{Action, Actions, Client, ClientInput, ClientStart, Delivery, LinkId};
+pub use codec::{Codec, Decoder, Sink, Step};
 pub use contender::{Configured, Contender, Lowering};
 pub use disk::{CrashKind, Disk, DiskError, DiskIo, FileId, MemoryDisk};
 pub use effects::{CloseReason, Effect, Effects};

@@ -8,13 +8,14 @@
 //!
 //! **What it never does.** Core NATS stores nothing and acknowledges nothing, and
 //! the server routes to no other server. No code here reads a clock or a socket;
-//! bytes become [`frame`]s elsewhere.
+//! bytes become [`frame`]s in [`codec`].
 //!
 //! **Where to start reading.** [`frame`] for what travels, `node/route.rs` for
 //! the way of one message, `index/` for how it finds its subscribers, `client/`
 //! for the other half, and `jetstream/` for what stands on top of it.
 
 mod client;
+pub mod codec;
 mod contender;
 pub mod frame;
 pub mod index;

@@ -14,7 +14,7 @@ use broker_contract::{
     Boot, Broker, ConnId, Effect, Effects, Frame, Input, MemoryDisk, NodeId, Origin, SeedStream,
     Time,
 };
-use broker_redis::{Body, Kind, Redis, RedisConfig, Up, frame};
+use broker_redis::{Body, Kind, Redis, RedisConfig, Up, frame, glob};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const PAYLOAD: [u8; 128] = [7; 128];
@@ -161,27 +161,61 @@ fn many_channels(c: &mut Criterion) {
     group.finish();
 }
 
-fn patterns(c: &mut Criterion) {
+/// Ten thousand patterns of which one matches, the way the original does it:
+/// every one is tried on every message.
+fn linear_scan(c: &mut Criterion, name: &str, patterns: &[String], channel: &[u8]) {
+    let mut group = c.benchmark_group("node");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function(name, |b| {
+        b.iter(|| {
+            let channel = black_box(channel);
+            let matching =
+                patterns.iter().filter(|pattern| glob::matches(pattern.as_bytes(), channel));
+            assert_eq!(matching.count(), 1);
+        });
+    });
+    group.finish();
+}
+
+/// Ten thousand patterns of which one matches, through the node.
+fn many_patterns(c: &mut Criterion, name: &str, patterns: &[String], channel: &[u8]) {
     let mut group = c.benchmark_group("node");
     let mut bench = Bench::new(2);
-    for number in 0..10_000 {
-        bench.subscribe(1, Kind::Pattern, &format!("user:{number}:*"));
+    for pattern in patterns {
+        bench.subscribe(1, Kind::Pattern, pattern);
     }
-    let wire = Wire::new(b"user:4321:login");
+    let wire = Wire::new(channel);
     group.throughput(Throughput::Elements(BATCH as u64));
-    group.bench_function("10k_patterns_1_match", |b| {
+    group.bench_function(name, |b| {
         b.iter(|| {
+            let before = bench.sent;
             for _ in 0..BATCH {
                 bench.publish(&wire);
             }
             bench.drain();
+            assert_eq!(bench.sent - before, 2 * BATCH as u64);
         });
     });
+    group.finish();
+}
+
+fn patterns(c: &mut Criterion) {
+    let made = |pattern: fn(u32) -> String| (0..10_000).map(pattern).collect::<Vec<_>>();
+    // Each has a prefix of its own.
+    let own = made(|number| format!("user:{number}:*"));
+    linear_scan(c, "10k_patterns_1_match_linear_scan", &own, b"user:4321:login");
+    many_patterns(c, "10k_patterns_1_match", &own, b"user:4321:login");
+    // All share a prefix, and the other end tells them apart.
+    let shared = made(|number| format!("metrics.*.host{number}"));
+    linear_scan(c, "10k_patterns_shared_prefix_linear_scan", &shared, b"metrics.cpu.host4321");
+    many_patterns(c, "10k_patterns_shared_prefix", &shared, b"metrics.cpu.host4321");
+    let mut group = c.benchmark_group("node");
 
     // The scenario's dashboard: one pattern, every device.
     let mut bench = Bench::new(2);
     bench.subscribe(1, Kind::Pattern, "telemetry.17.*.reading");
     let wire = Wire::new(b"telemetry.17.4711.reading");
+    group.throughput(Throughput::Elements(BATCH as u64));
     group.bench_function("1_pattern_1_match", |b| {
         b.iter(|| {
             for _ in 0..BATCH {

@@ -12,7 +12,7 @@ use crate::client::{
     NO_PUBLISH_ACK, NO_PULL, NO_STORE, REQUEST_EMULATION, RedisClient, WILDCARD_EMULATION,
 };
 use crate::frame::{Kind, Proto};
-use crate::node::RedisConfig;
+use crate::node::{OutputLimit, RedisConfig};
 
 /// Redis Pub/Sub: the node, the client and what they promise.
 #[derive(Copy, Clone, Debug)]
@@ -134,9 +134,12 @@ impl Contender for RedisPubSub {
         let node = RedisConfig {
             maxclients,
             timeout: settings.duration("timeout"),
-            pubsub_hard_bytes: settings.bytes("client_output_buffer_limit_pubsub_hard"),
-            pubsub_soft_bytes: settings.bytes("client_output_buffer_limit_pubsub_soft"),
-            pubsub_soft: settings.duration("client_output_buffer_limit_pubsub_soft_seconds"),
+            pubsub: OutputLimit {
+                hard_bytes: settings.bytes("client_output_buffer_limit_pubsub_hard"),
+                soft_bytes: settings.bytes("client_output_buffer_limit_pubsub_soft"),
+                soft: settings.duration("client_output_buffer_limit_pubsub_soft_seconds"),
+            },
+            ..RedisConfig::default()
         };
         let client = ClientConfig {
             proto: if settings.choice("resp") == "3" { Proto::Resp3 } else { Proto::Resp2 },
@@ -205,8 +208,8 @@ mod tests {
         assert_eq!(configured.node, RedisConfig::default());
         assert_eq!(*configured.client, ClientConfig::default());
         assert_eq!(configured.node.maxclients, 10_000);
-        assert_eq!(configured.node.pubsub_hard_bytes, 33_554_432);
-        assert_eq!(configured.node.pubsub_soft_bytes, 8_388_608);
+        assert_eq!(configured.node.pubsub.hard_bytes, 33_554_432);
+        assert_eq!(configured.node.pubsub.soft_bytes, 8_388_608);
         assert_eq!(configured.proof, Proof::NOTHING);
     }
 

@@ -9,7 +9,7 @@
 //! **What it never does.** It keeps no keys and stores nothing: a message is
 //! routed to whoever is subscribed at that moment, or dropped with a cause. It
 //! reads no clock and touches no socket; encoding [`Up`] and [`Down`] to bytes is
-//! a codec's work, for which the frames carry their exact wire length.
+//! the work of [`codec`], for which the frames carry their exact wire length.
 //!
 //! **Where to start reading.** `frame/` for what travels, `node/mod.rs` for the
 //! node and `node/commands/` for one file per command family, `client/mod.rs`
@@ -19,6 +19,7 @@
 //! since 7.2.
 
 mod client;
+pub mod codec;
 mod contender;
 pub mod frame;
 pub mod glob;
@@ -26,5 +27,5 @@ mod node;
 
 pub use client::{ClientConfig, RedisClient};
 pub use contender::RedisPubSub;
-pub use frame::{Body, Change, ClientCommand, Down, Kind, Proto, PubSub, Reply, Text, Texts, Up};
-pub use node::{Redis, RedisConfig};
+pub use frame::{Body, Change, Down, Kind, Proto, Reply, Text, Texts, Up, Verb};
+pub use node::{OutputLimit, Redis, RedisConfig};

@@ -45,7 +45,8 @@ pub struct WhatCli {
 pub struct RunCli {
     #[command(flatten)]
     what: WhatCli,
-    /// Modes: sim (virtual time), embedded (this process, wall clock)
+    /// Modes: sim (virtual time), embedded (this process, wall clock), wire (the
+    /// same over TCP)
     #[arg(long, value_name = "MODE,..", default_value = "sim,embedded")]
     mode: String,
     /// Sum of the steady phases, such as 30s or 10m
@@ -175,15 +176,16 @@ pub(super) fn modes(text: &str) -> Result<Vec<Mode>, CliError> {
         let mode = match name {
             "sim" => Mode::Sim,
             "embedded" => Mode::Embedded,
-            "wire" | "real" => {
+            "wire" => Mode::Wire,
+            "real" => {
                 return Err(CliError::Usage(format!(
-                    "the mode `{name}` is not there yet; there is sim, embedded"
+                    "the mode `{name}` is not there yet; there is sim, embedded, wire"
                 )));
             }
             _ => {
                 let name = lab_reports::clean::line(name, 40);
                 return Err(CliError::Usage(format!(
-                    "there is no mode `{name}`; there is sim, embedded"
+                    "there is no mode `{name}`; there is sim, embedded, wire"
                 )));
             }
         };
@@ -237,8 +239,8 @@ mod tests {
     fn modes_are_named_once_and_what_is_not_there_is_said() {
         assert_eq!(modes("sim,embedded,sim").expect("known"), [Mode::Sim, Mode::Embedded]);
         let says = |text: &str| modes(text).expect_err("refused").to_string();
-        assert_eq!(says("wire"), "the mode `wire` is not there yet; there is sim, embedded");
-        assert_eq!(says("dream"), "there is no mode `dream`; there is sim, embedded");
+        assert_eq!(says("real"), "the mode `real` is not there yet; there is sim, embedded, wire");
+        assert_eq!(says("dream"), "there is no mode `dream`; there is sim, embedded, wire");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! **What it is for.** [`sim`] runs them in virtual time with modelled links,
 //! CPUs and disks; [`embedded`] runs them on threads of this process against the
-//! wall clock and real files. Both fill the same [`crate::trial::RawTrial`].
+//! wall clock and real files; [`wire`] puts the node behind TCP. All fill the same [`crate::trial::RawTrial`].
 //!
 //! **What it never does.** No mode knows a broker: each is generic over
 //! [`broker_contract::Contender`], and no broker knows a mode.
@@ -13,3 +13,4 @@ pub mod embedded;
 pub mod sim;
 #[cfg(test)]
 mod tests;
+pub mod wire;

@@ -1,10 +1,11 @@
-//! Both modes with the canary: the smallest broker there is.
+//! All modes: with the canary, the smallest broker there is, and over TCP with
+//! those that have a codec.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_contract::{Contender, SeedStream, Settings, Start};
+use broker_contract::{Client, Codec, Contender, SeedStream, Settings, Start};
 use lab_reports::record::Mode;
 use lab_workloads::scenario::model::{
     Arrival, Connections, Durations, Fault, FaultKind, Field, FieldSource, Link, Phase, PhaseKind,
@@ -13,7 +14,7 @@ use lab_workloads::scenario::model::{
 
 use super::embedded::canary::Canary;
 use super::sim::costs::Costs;
-use super::{embedded, sim};
+use super::{embedded, sim, wire};
 use crate::measure::meters::histogram;
 use crate::trial::account::{Accounted, Label, account};
 use crate::trial::{RawTrial, Watch};
@@ -133,17 +134,28 @@ fn simulated(scenario: &Arc<Scenario>, seed: u64) -> RawTrial {
 }
 
 fn accounted(scenario: &Arc<Scenario>, raw: RawTrial, mode: Mode, seed: u64) -> Accounted {
+    accounted_of::<Canary>(scenario, raw, mode, seed)
+}
+
+fn accounted_of<C: Contender>(
+    scenario: &Arc<Scenario>,
+    raw: RawTrial,
+    mode: Mode,
+    seed: u64,
+) -> Accounted {
+    let settings = Settings::resolve(C::settings(), std::iter::empty::<(&str, &str)>())
+        .expect("defaults are values");
     let canary = histogram();
     let label = Label {
-        contender: "canary",
+        contender: C::NAME,
         mode,
         repeat: 0,
-        settings: &Settings::default(),
+        settings: &settings,
         proof: broker_contract::Proof::NOTHING,
         seed: SeedStream::new(seed),
         canary: (mode != Mode::Sim).then_some(&canary),
     };
-    account::<Canary>(scenario, raw, &label)
+    account::<C>(scenario, raw, &label)
 }
 
 fn assert_kept(accounted: &Accounted) {
@@ -227,4 +239,56 @@ fn an_embedded_run_keeps_its_books() {
     let deliveries = accounted.trial.ledger.deliveries;
     assert_eq!(deliveries.expected, deliveries.delivered + deliveries.undrained);
     assert!(accounted.trial.generator.lag_max_us.is_some());
+}
+
+/// Plays it over TCP with every contender that has a codec.
+struct OverTcp(Arc<Scenario>);
+
+impl crate::contenders::VisitWired for OverTcp {
+    type Out = Accounted;
+    fn visit<C: Contender, K: Codec<Broker = <C::Client as Client>::Broker>>(
+        self,
+        codec: K,
+    ) -> Accounted {
+        let settings = Settings::resolve(C::settings(), std::iter::empty::<(&str, &str)>())
+            .expect("defaults are values");
+        let configured = C::configure(&settings).expect("defaults agree");
+        let (seed, watch) = (SeedStream::new(5), Watch::default());
+        let raw = wire::run::<C, K>(codec, &self.0, &configured, seed, &watch);
+        accounted_of::<C>(&self.0, raw, Mode::Wire, 5)
+    }
+}
+
+#[test]
+fn a_run_over_tcp_keeps_its_books() {
+    let mut played = 0;
+    for name in crate::contenders::names() {
+        let Some(accounted) = crate::contenders::with_codec(name, OverTcp(scenario(Vec::new())))
+        else {
+            continue;
+        };
+        played += 1;
+        assert_kept(&accounted);
+        let deliveries = accounted.trial.ledger.deliveries;
+        assert_eq!(deliveries.expected, deliveries.delivered + deliveries.undrained, "{name}");
+        assert!(accounted.trial.resources.bytes_in > 100_000, "real bytes: {name}");
+    }
+    assert!(played >= 2, "core NATS and the bus have codecs");
+}
+
+#[test]
+fn a_subscriber_that_restarts_over_tcp_is_missed_by_name() {
+    let restart = Fault {
+        kind: FaultKind::SubscriberRestart { population: 1, first: 0, members: 1, graceful: false },
+        at_ns: 500_000_000,
+        until_ns: 700_000_000,
+    };
+    for name in ["nats", "redis"] {
+        let scenario = scenario(vec![restart.clone()]);
+        let accounted =
+            crate::contenders::with_codec(name, OverTcp(scenario)).expect("it has a codec");
+        let deliveries = &accounted.trial.ledger.deliveries;
+        assert!(deliveries.lost_explained > 0, "{name}: {deliveries:?}");
+        assert_eq!(deliveries.lost_unexplained, 0, "{name}: {deliveries:?}");
+    }
 }

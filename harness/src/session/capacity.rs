@@ -135,7 +135,7 @@ pub(super) fn search_all(
             all.extend(hunt.side_by_side(prepared));
         } else {
             let canary = trials::canary(scenario, 0, interrupt);
-            for contender in prepared {
+            for contender in prepared.iter().filter(|it| it.plays(*mode)) {
                 if !interrupt.load(Ordering::Relaxed) {
                     all.push(hunt.one(contender, Some(&canary)));
                 }
@@ -242,7 +242,7 @@ impl Hunt<'_> {
         let scenario = Arc::new(scaled(self.scenario, factor, shape));
         let watch = Watch::new(self.interrupt.clone());
         let run = bar.beside(&watch, &scenario, || {
-            contender.with(RunOne {
+            contender.run(RunOne {
                 scenario: &scenario,
                 prepared: contender,
                 mode: self.mode,

@@ -50,6 +50,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
         quick: args.quick,
     })?);
     let prepared = trials::prepare(&scenario, &args.contenders)?;
+    trials::note_who_cannot_play(&prepared, &args.modes)?;
     let out = output::Folder::prepare(args.out.as_deref(), args.force, &scenario.name)?;
     let started_at = host::now();
     let interrupt = Arc::new(AtomicBool::new(false));

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use broker_contract::{Contender, Proof, SeedStream, Settings};
+use broker_contract::{Codec, Configured, Contender, Proof, SeedStream, Settings};
 use hdrhistogram::Histogram;
 use lab_reports::record::{Cost, Mode, Trial};
 use lab_workloads::scenario::model::{
@@ -15,12 +15,13 @@ use lab_workloads::scenario::model::{
 };
 
 use super::progress::Progress;
-use crate::contenders::{self, ContenderSpec, Visit};
+use crate::contenders::{self, ContenderSpec, Visit, VisitWired};
 use crate::exit::CliError;
 use crate::measure::meters::histogram;
 use crate::modes::embedded::canary::Canary;
 use crate::modes::sim::costs::Costs;
-use crate::modes::{embedded, sim};
+use crate::modes::sim::engine::BrokerOf;
+use crate::modes::{embedded, sim, wire};
 use crate::trial::account::{Accounted, Label, account};
 use crate::trial::{RawTrial, Watch};
 
@@ -70,10 +71,41 @@ pub fn prepare_one(scenario: &Scenario, spec: &ContenderSpec) -> Result<Prepared
     }
 }
 
+/// Says which contenders a mode leaves out.
+///
+/// # Errors
+/// [`CliError::Usage`] when that leaves nobody to play at all.
+pub fn note_who_cannot_play(prepared: &[Prepared], modes: &[Mode]) -> Result<(), CliError> {
+    let text = |label: &str| format!("`{label}` is not played over TCP: it has no codec yet");
+    for left_out in prepared.iter().filter(|it| !it.plays(Mode::Wire)) {
+        if modes == [Mode::Wire] && !prepared.iter().any(|it| it.plays(Mode::Wire)) {
+            return Err(CliError::Usage(text(left_out.label())));
+        }
+        if modes.contains(&Mode::Wire) {
+            crate::term::note(&text(left_out.label()));
+        }
+    }
+    Ok(())
+}
+
 impl Prepared {
     /// Runs `visit` with this contender's type.
     pub(super) fn with<V: Visit>(&self, visit: V) -> V::Out {
         contenders::with(&self.spec.name, visit).expect("a prepared contender is in the table")
+    }
+
+    /// Whether it can be played in `mode`.
+    pub fn plays(&self, mode: Mode) -> bool {
+        mode != Mode::Wire || contenders::has_codec(&self.spec.name)
+    }
+
+    /// Plays one trial in the mode that it says.
+    pub(super) fn run(&self, one: RunOne<'_>) -> Accounted {
+        if one.mode == Mode::Wire {
+            contenders::with_codec(&self.spec.name, one).expect("whoever plays has a codec")
+        } else {
+            self.with(one)
+        }
     }
 
     /// Its name in the record.
@@ -163,16 +195,34 @@ pub(super) struct RunOne<'a> {
 impl Visit for RunOne<'_> {
     type Out = Accounted;
     fn visit<C: Contender>(self) -> Accounted {
+        self.play::<C>(|configured, seed| match self.mode {
+            Mode::Sim => {
+                let costs = self.costs.cloned().unwrap_or_else(|| Costs::of(C::NAME));
+                sim::run::<C>(self.scenario, configured, &costs, seed, self.watch)
+            }
+            _ => embedded::run::<C>(self.scenario, configured, seed, self.watch),
+        })
+    }
+}
+
+impl VisitWired for RunOne<'_> {
+    type Out = Accounted;
+    fn visit<C: Contender, K: Codec<Broker = BrokerOf<C>>>(self, codec: K) -> Accounted {
+        self.play::<C>(|configured, seed| {
+            wire::run::<C, K>(codec, self.scenario, configured, seed, self.watch)
+        })
+    }
+}
+
+impl RunOne<'_> {
+    fn play<C: Contender>(
+        &self,
+        run: impl FnOnce(&Configured<C>, SeedStream) -> RawTrial,
+    ) -> Accounted {
         let configured = C::configure(&self.prepared.settings)
             .expect("settings that were prepared configure again");
         let seed = seed_of(self.scenario, self.repeat);
-        let raw: RawTrial = match self.mode {
-            Mode::Sim => {
-                let costs = self.costs.cloned().unwrap_or_else(|| Costs::of(C::NAME));
-                sim::run::<C>(self.scenario, &configured, &costs, seed, self.watch)
-            }
-            _ => embedded::run::<C>(self.scenario, &configured, seed, self.watch),
-        };
+        let raw = run(&configured, seed);
         let label = Label {
             contender: &self.prepared.spec.label,
             mode: self.mode,
@@ -202,7 +252,7 @@ pub fn run_all(
         if *mode == Mode::Sim {
             all.extend(simulate(scenario, prepared, repeats, interrupt, &progress));
         } else {
-            all.extend(embed(scenario, prepared, repeats, interrupt, &progress));
+            all.extend(by_the_clock(scenario, prepared, *mode, repeats, interrupt, &progress));
         }
     }
     all
@@ -233,9 +283,10 @@ fn simulate(
     all.into_iter().flatten().collect()
 }
 
-fn embed(
+fn by_the_clock(
     scenario: &Arc<Scenario>,
     prepared: &[Prepared],
+    mode: Mode,
     repeats: u32,
     interrupt: &Arc<AtomicBool>,
     progress: &Progress,
@@ -246,7 +297,7 @@ fn embed(
             break;
         }
         let canary = canary(scenario, repeat, interrupt);
-        let mut order: Vec<&Prepared> = prepared.iter().collect();
+        let mut order: Vec<&Prepared> = prepared.iter().filter(|it| it.plays(mode)).collect();
         if repeat % 2 == 1 {
             order.reverse();
         }
@@ -254,25 +305,17 @@ fn embed(
             if interrupt.load(Ordering::Relaxed) {
                 break;
             }
-            all.push(watched(
-                progress,
-                scenario,
-                Mode::Embedded,
-                repeat,
-                contender,
-                interrupt,
-                |watch| {
-                    contender.with(RunOne {
-                        scenario,
-                        prepared: contender,
-                        mode: Mode::Embedded,
-                        repeat,
-                        canary: Some(&canary),
-                        costs: None,
-                        watch,
-                    })
-                },
-            ));
+            all.push(watched(progress, scenario, mode, repeat, contender, interrupt, |watch| {
+                contender.run(RunOne {
+                    scenario,
+                    prepared: contender,
+                    mode,
+                    repeat,
+                    canary: Some(&canary),
+                    costs: None,
+                    watch,
+                })
+            }));
         }
     }
     all

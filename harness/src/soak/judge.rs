@@ -164,8 +164,7 @@ fn duplicates_forbidden(draft: &Draft, promises: &Promises, name: &str) -> bool 
         receiver.name == name && receiver.grouped && receiver.count > 1 && acknowledges
     });
     let queues = draft.link.kbit_per_s.is_some();
-    promises.at_most_once
-        || !(queues || draft.crashes() || draft.restarts() || joins || overtakes)
+    promises.at_most_once || !(queues || draft.crashes() || draft.restarts() || joins || overtakes)
 }
 
 /// Whether every message of a subscription must be processed in the end: each is

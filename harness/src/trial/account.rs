@@ -560,6 +560,9 @@ fn not_applied(
     raw: &RawTrial,
 ) -> Vec<String> {
     let mut out = Vec::new();
+    if mode == Mode::Wire {
+        out.extend(not_applied_over_tcp(scenario));
+    }
     if mode == Mode::Embedded {
         let links: Vec<&str> = scenario.links.iter().map(|link| link.name.as_str()).collect();
         if !links.is_empty() {
@@ -582,6 +585,24 @@ fn not_applied(
     }
     out.extend(terms.iter().flatten().flat_map(|terms| terms.lacks.iter().cloned()));
     out.extend(unsupported.iter().map(|(name, reason)| format!("{name}: not served: {reason}")));
+    out
+}
+
+/// Over TCP the loopback interface takes the place of the scenario's links, and the
+/// server is left alone.
+fn not_applied_over_tcp(scenario: &Scenario) -> Vec<String> {
+    let mut out = Vec::new();
+    let links: Vec<&str> = scenario.links.iter().map(|link| link.name.as_str()).collect();
+    if !links.is_empty() {
+        let names = links.join(", ");
+        out.push(format!("links ({names}): everything is on one machine, over loopback TCP"));
+    }
+    let strikes_node = |kind: &FaultKind| {
+        matches!(kind, FaultKind::BrokerCrash { .. } | FaultKind::DiskStall | FaultKind::DiskFull)
+    };
+    if scenario.faults.iter().any(|fault| strikes_node(&fault.kind)) {
+        out.push("faults of the broker: its server is not struck over TCP".to_owned());
+    }
     out
 }
 

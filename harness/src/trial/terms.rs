@@ -83,7 +83,7 @@ impl Terms {
             return Duty::Fleeting;
         }
         if !(self.durable || from_start) {
-            return if self.redelivers() { Duty::Waiting } else { Duty::Fleeting };
+            return Duty::Waiting;
         }
         // Who keeps no position reads a replay from the start each time, so a copy
         // that is dropped on the way is read again, as if it had been acknowledged.

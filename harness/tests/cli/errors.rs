@@ -5,24 +5,29 @@ use std::fs;
 use crate::lab;
 
 #[test]
-fn a_verb_that_is_not_there_yet_is_refused_in_one_line() {
-    for verb in ["serve"] {
-        for rest in [&[][..], &["iot-50k", "--rate", "10", "-x"], &["--help"]] {
-            let said = lab([&[verb], rest].concat());
-            assert_eq!(
-                said.one_line(2),
-                format!(
-                    "lab: `lab {verb}` is not there yet; `lab --help` lists the verbs that are"
-                )
-            );
-        }
+fn what_cannot_be_served_is_refused_in_one_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("it has one").port().to_string();
+    let serve = |args: &[&str]| lab([&["serve"], args].concat());
+    for (args, code, text) in [
+        (&["kafka"][..], 2, "codec is not there"),
+        (&["rabbit"], 2, "no broker `rabbit`"),
+        (&["redis", "--host", "0.0.0.0"], 2, "--allow-unauthenticated"),
+        (&["redis", "--port", &port], 1, "another process has it"),
+        (&["redis", "--port", "0", "--unix", "/"], 1, "no socket is there"),
+        (&["redis", "--port", "0", "--ready-file", "/nosuch/file"], 1, "cannot be written"),
+        (&["redis", "--port", "0", "--metrics-port", &port], 1, "metrics: "),
+    ] {
+        let said = serve(args);
+        let line = said.one_line(code);
+        assert!(line.contains(text), "{args:?}: {line}");
     }
 }
 
 #[test]
 fn a_mode_or_contender_that_is_not_there_is_refused_in_one_line() {
     let says = |args: &[&str]| lab([&["run", "iot-50k"], args].concat()).one_line(2).to_owned();
-    assert!(says(&["--mode", "wire"]).contains("`wire` is not there yet"));
+    assert!(says(&["--mode", "real"]).contains("`real` is not there yet"));
     assert!(says(&["--mode", "sim,dream"]).contains("no mode `dream`"));
     assert!(says(&["--contenders", "jetstream:sync=0"]).contains("sync interval"));
     assert!(says(&["--contenders", "kafka:acks=2"]).contains("`acks` takes one of all, 1, 0"));

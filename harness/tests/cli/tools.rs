@@ -78,7 +78,7 @@ fn a_simulated_capacity_is_the_workers_and_repeats() {
 fn a_capacity_that_cannot_be_searched_is_refused_in_one_line() {
     let says = |args: &[&str]| lab([&["capacity"], args].concat()).one_line(2).to_owned();
     assert!(says(&["nosuch"]).contains("nosuch"));
-    assert!(says(&["iot-50k", "--mode", "wire"]).contains("not there yet"));
+    assert!(says(&["iot-50k", "--mode", "real"]).contains("not there yet"));
     assert!(says(&["iot-50k", "--contenders", "rabbit"]).contains("no contender `rabbit`"));
 }
 

@@ -5,7 +5,7 @@ use super::reconcile::Away;
 /// A stretch of time in nanoseconds, both ends included. Two stretches that
 /// share only an end touch, because what happens within one nanosecond has no
 /// order that a driver could vouch for.
-pub(super) type Stretch = (u64, u64);
+type Stretch = (u64, u64);
 
 /// The absences of every scope, ready to be asked.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use broker_contract::Cause;
 
-use super::absence::{Absences, Stretch};
+use super::absence::Absences;
 use super::account::{Account, Messages, ScopeAccount};
 use super::numbers::{PAGE, WORDS, Words};
 use super::seen::SeenLog;
@@ -39,8 +39,8 @@ pub enum Duty {
     /// Nothing is kept: whoever is away, or loses a copy on the way, goes without.
     #[default]
     Fleeting,
-    /// As [`Duty::Fleeting`], but the broker holds what the consumer has not asked
-    /// for yet, and who leaves later leaves that behind.
+    /// Messages wait for a subscription while it lasts, however far it lags; what
+    /// it has not read when it ends is forgotten with it.
     Waiting,
     /// Messages are kept for a subscription that is away; what was on its way to
     /// a consumer may be lost, because the consumer acknowledges nothing.
@@ -105,8 +105,9 @@ impl<R: Replay + ?Sized> Replay for &mut R {
 /// 4. It is explained if its scope was away at some moment between the message's
 ///    intended time and the longest transit after it: the one seat of a scope
 ///    without a group; the owner's seat of an emulated group; all seats at one
-///    common moment where the broker shares the work. Not so for an acknowledged
-///    message that the contender has to keep or to settle.
+///    common moment where the broker shares the work. Where messages wait for
+///    as long as the subscription lasts, any absence after the intended time does.
+///    Not so for an acknowledged message that the contender has to keep or to settle.
 /// 5. It is explained if an [`Outage`] could have destroyed it: it was stored
 ///    before, and may have been stored when what it was stored on was not safe.
 /// 6. It is lost, unexplained.
@@ -353,10 +354,8 @@ impl<R: Replay> Judge<R> {
     }
 
     fn decide(&mut self, number: u32, scope: u32, acked: bool) -> Verdict {
-        let duty = match self.duties[scope as usize] {
-            Duty::Kept | Duty::Settled if !acked => Duty::Fleeting,
-            duty => duty,
-        };
+        let owed = self.duties[scope as usize];
+        let duty = if acked || owed == Duty::Waiting { owed } else { Duty::Fleeting };
         let joined_ns = self.joined_ns[scope as usize];
         let asks = joined_ns > 0 || self.absences.any(scope) || !self.outages.is_empty();
         let intended_ns = if asks { self.replay.intended_ns(number) } else { 0 };
@@ -364,11 +363,8 @@ impl<R: Replay> Judge<R> {
             return Verdict::NotOwed;
         }
         let was_away = match duty {
-            Duty::Fleeting => {
-                let until_ns = intended_ns.saturating_add(self.transit_ns);
-                self.was_away(number, scope, (intended_ns, until_ns))
-            }
-            Duty::Waiting => self.was_away(number, scope, (intended_ns, u64::MAX)),
+            Duty::Fleeting => self.was_away(number, scope, intended_ns, self.transit_ns),
+            Duty::Waiting => self.was_away(number, scope, intended_ns, u64::MAX),
             Duty::Kept | Duty::Settled => false,
         };
         let of_scope = self.drops_of(number, Some(scope)).iter().rev();
@@ -419,12 +415,14 @@ impl<R: Replay> Judge<R> {
         }
     }
 
-    fn was_away(&mut self, number: u32, scope: u32, window: Stretch) -> bool {
+    /// Whether the scope was away within `wait_ns` of the intended time.
+    fn was_away(&mut self, number: u32, scope: u32, intended_ns: u64, wait_ns: u64) -> bool {
         if !self.absences.any(scope) {
             return false;
         }
         let seat = self.replay.owner(scope, number);
-        self.absences.touch(scope, seat, window)
+        let until_ns = intended_ns.saturating_add(wait_ns);
+        self.absences.touch(scope, seat, (intended_ns, until_ns))
     }
 
     fn drops_of(&self, number: u32, scope: Option<u32>) -> &[Drop] {

@@ -175,6 +175,9 @@ impl Consumer {
         seq: u64,
         is_new: bool,
     ) -> Attempt {
+        if is_new && seq > ground.safe {
+            return Attempt::Held;
+        }
         let stream = ground.stream;
         let record = match ground.store.get(cx.host.disk(), seq) {
             Ok(Some(record)) => record,

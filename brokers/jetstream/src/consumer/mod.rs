@@ -47,6 +47,8 @@ pub(crate) struct Ground<'a> {
     pub journal: Option<&'a mut Journal>,
     /// Takes the messages that need no delivery to this consumer any more.
     pub settled: &'a mut Vec<u64>,
+    /// The last message that may be delivered for the first time.
+    pub safe: u64,
 }
 
 impl Ground<'_> {

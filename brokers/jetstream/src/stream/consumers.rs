@@ -212,6 +212,7 @@ impl Stream {
         work: impl FnOnce(&mut Consumer, &mut Cx<'_>, &mut Ground<'_>) -> T,
     ) -> Option<T> {
         let mut consumer = self.consumers.get_mut(place as usize)?.take()?;
+        let safe = if self.commits_first(cx) { self.safe } else { u64::MAX };
         let journal = if consumer.is_kept() { self.journal.as_mut() } else { None };
         let mut ground = Ground {
             stream: &self.config.name,
@@ -219,6 +220,7 @@ impl Stream {
             store: &mut self.store,
             journal,
             settled: &mut self.settled,
+            safe,
         };
         let result = work(&mut consumer, cx, &mut ground);
         self.consumers[place as usize] = Some(consumer);

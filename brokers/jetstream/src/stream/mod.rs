@@ -56,6 +56,12 @@ pub(crate) struct Stream {
     next_consumer: u32,
     dedup: Dedup,
     commit: Commit,
+    /// The last message that is durable, or was there at the last boot. Where
+    /// acknowledgements wait for syncs, consumers wait as well: what a power loss
+    /// takes back must not have been seen, because its sequence is given again.
+    safe: u64,
+    /// What [`Stream::safe`] is once the syncs that run have ended.
+    covering: u64,
     /// The timer that is set, and what it may be for.
     timer: Option<Time>,
     age_at: Option<Time>,
@@ -117,6 +123,7 @@ impl Stream {
     }
 
     fn with(record: StreamRecord, store: Store, journal: Option<Journal>) -> Stream {
+        let safe = store.state().last;
         Stream {
             config: record.config,
             created: record.created,
@@ -127,6 +134,8 @@ impl Stream {
             next_consumer: 0,
             dedup: Dedup::default(),
             commit: Commit::default(),
+            safe,
+            covering: safe,
             timer: None,
             age_at: None,
             sync_at: None,
@@ -204,8 +213,34 @@ impl Stream {
         if self.commit.is_running() {
             return;
         }
+        self.covering = self.store.state().last;
         let files = self.take_dirty_files();
         self.commit.begin(cx, files);
+        if !self.commit.is_running() {
+            self.covered(cx);
+        }
+    }
+
+    /// Whether messages have to be durable before anybody hears of them.
+    fn commits_first(&self, cx: &Cx<'_>) -> bool {
+        is_always(cx) && self.journal.is_some()
+    }
+
+    /// Everything up to [`Stream::covering`] has been synced, as far as it could be:
+    /// when that fails, publishers are told, and consumers are not kept waiting.
+    fn covered(&mut self, cx: &mut Cx<'_>) {
+        if self.safe >= self.covering {
+            return;
+        }
+        self.safe = self.covering;
+        if self.commits_first(cx) {
+            for place in 0..self.consumers.len() {
+                if self.consumers[place].is_some() {
+                    self.pump(cx, place as u32);
+                }
+            }
+            self.retire_settled(cx);
+        }
     }
 
     fn take_dirty_files(&mut self) -> Vec<FileId> {
@@ -227,8 +262,12 @@ impl Stream {
                 }
             }
             Purpose::Commit => {
-                if self.commit.synced(cx, is_durable) && self.commit.has_next() {
-                    self.begin_commit(cx);
+                if self.commit.synced(cx, is_durable) {
+                    self.covered(cx);
+                    let has_more = self.commits_first(cx) && self.store.state().last > self.safe;
+                    if self.commit.has_next() || has_more {
+                        self.begin_commit(cx);
+                    }
                 }
             }
         }

@@ -2,9 +2,9 @@
 
 use broker_contract::{Note, Time};
 
+use super::Stream;
 use super::commit::{self, Held};
 use super::config::{Discard, Retention, StreamConfig};
-use super::{Stream, is_always};
 use crate::agenda::Cx;
 use crate::error::ApiError;
 use crate::headers;
@@ -40,13 +40,16 @@ impl Stream {
     pub fn publish(&mut self, cx: &mut Cx<'_>, message: &Published<'_>) {
         let stored = self.store_message(cx, message);
         if message.reply.is_empty() || self.config.no_ack {
+            if self.commits_first(cx) {
+                self.begin_commit(cx);
+            }
             return self.see_to_syncs(cx);
         }
         match stored {
             Ok(Stored { seq, is_duplicate }) => {
                 let mut body = Vec::with_capacity(64);
                 write_ack(&mut body, &self.config.name, seq, is_duplicate);
-                if is_always(cx) && self.journal.is_some() {
+                if self.commits_first(cx) {
                     let refusal = refusal(&self.config.name, &commit::sync_failed());
                     let held = Held { reply: message.reply.into(), body, refusal };
                     self.answer_when_durable(cx, held);

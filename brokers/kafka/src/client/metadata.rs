@@ -40,12 +40,14 @@ pub(super) struct Metadata {
     last_located: Cell<Option<TopicId>>,
     /// Counts answers, so that others see when there is news.
     pub version: u64,
-    /// Counts answers that listed all topics.
+    /// The number of the newest question for all topics that was answered; 0
+    /// before the first.
     pub refreshes: u64,
+    /// The number of the newest question for all topics.
+    asked: u64,
     fetched_at: Option<Time>,
     wanted: bool,
     in_flight: bool,
-    in_flight_all: bool,
     retry_at: Option<Time>,
     /// Topics to be created by naming them.
     missing: BTreeMap<Box<str>, ()>,
@@ -59,7 +61,8 @@ impl Metadata {
     /// under way already may be older.
     pub fn want(&mut self) -> u64 {
         self.wanted = true;
-        self.refreshes + u64::from(self.in_flight && self.in_flight_all)
+        // One under way counts as asked, whether its answer comes or is lost.
+        self.asked
     }
 
     /// Asks for one topic, which is created if the broker does that by itself.
@@ -147,7 +150,7 @@ impl Metadata {
         if !all && self.missing.is_empty() {
             return None;
         }
-        (self.in_flight, self.in_flight_all) = (true, all);
+        self.in_flight = true;
         self.retry_at = None;
         let topics = (!all).then(|| {
             let names = self.missing.keys().map(|name| {
@@ -158,6 +161,7 @@ impl Metadata {
         });
         if all {
             self.wanted = false;
+            self.asked += 1;
         }
         let request =
             MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(!all);
@@ -175,7 +179,7 @@ impl Metadata {
         self.in_flight = false;
         self.version += 1;
         if all {
-            self.refreshes += 1;
+            self.refreshes = self.asked;
             self.fetched_at = Some(now);
             for topic in &mut self.topics {
                 topic.epochs.clear();
@@ -286,6 +290,19 @@ mod tests {
         metadata.answered(Time::ZERO, &response(&[("a", 1)]), true, Duration::ZERO);
         assert_eq!(metadata.locate("a.b.c"), metadata.named("a"));
         assert_eq!(metadata.readable().count(), 1);
+    }
+
+    #[test]
+    fn who_asked_while_a_question_was_under_way_that_is_lost_is_served_by_the_next() {
+        let mut metadata = Metadata::default();
+        let age = Duration::from_secs(300);
+        metadata.want();
+        assert!(metadata.request(Time::ZERO, age).is_some());
+        let newer_than = metadata.want();
+        metadata.lost(true);
+        assert!(metadata.request(Time::ZERO, age).is_some());
+        metadata.answered(Time::ZERO, &response(&[("a", 1)]), true, Duration::ZERO);
+        assert!(metadata.refreshes > newer_than);
     }
 
     #[test]

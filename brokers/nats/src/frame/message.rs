@@ -102,6 +102,18 @@ impl Message {
         &self.0[self.ends()[2]..]
     }
 
+    /// The payload as part of the shared allocation.
+    #[inline]
+    pub fn shared_payload(&self) -> (&Arc<[u8]>, std::ops::Range<usize>) {
+        (&self.0, self.ends()[2]..self.0.len())
+    }
+
+    /// Whether both are the same allocation, and so the same message.
+    #[inline]
+    pub fn is_same(&self, other: &Message) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Bytes that count against the largest payload: headers and payload.
     #[inline]
     pub fn total_len(&self) -> usize {

@@ -1,9 +1,9 @@
 //! The frames of the NATS client protocol, read into types.
 //!
 //! A frame knows its exact length as text; turning it into bytes and back is the
-//! work of a codec that does not live here (the JSON of INFO and CONNECT is
+//! work of [`crate::codec`] (the JSON of INFO and CONNECT is
 //! written here, because its length has to be known). Verbs are case-insensitive
-//! and arguments may be set apart by tabs on the wire; a codec takes care of
+//! and arguments may be set apart by tabs on the wire; the codec takes care of
 //! both.
 //!
 //! Start with [`Message`], the one allocation that a message is, then [`Up`] and

@@ -37,6 +37,7 @@ pub use self::config::NatsConfig;
 use self::conn::Conn;
 use self::route::Seat;
 use self::timers::{LameDuck, Timers};
+use crate::codec;
 use crate::frame::{Down, Info, ServerError, ServerInfo, Up};
 use crate::index::Index;
 
@@ -142,8 +143,13 @@ impl Broker for Nats {
             Input::Closed { conn: ConnId(number) } => {
                 self.forget(number);
             }
-            Input::Malformed { conn: ConnId(number), .. } => {
-                self.violation(now, number, ServerError::UnknownOperation, out);
+            Input::Malformed { conn: ConnId(number), error } => {
+                let error = match codec::server_error(&error.0) {
+                    // A codec's words that are none of the protocol's.
+                    ServerError::Other(_) => ServerError::UnknownOperation,
+                    known => known,
+                };
+                self.violation(now, number, error, out);
             }
             Input::Tick => self.tick(now, out),
             Input::Drain => self.begin_lame_duck(now),

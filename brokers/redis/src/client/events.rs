@@ -22,6 +22,8 @@ impl RedisClient {
             }
             Down::Confirmed { change, .. } => self.confirmation(on, change, out),
             Down::Reply(reply) => self.reply(now, on, reply, out),
+            // This client begins no transaction.
+            Down::Answers(_) => {}
         }
     }
 

@@ -83,6 +83,20 @@ impl Body {
         &self.buf[self.payload_start as usize..]
     }
 
+    /// The payload as part of the shared allocation.
+    #[inline]
+    pub fn shared_payload(&self) -> (&Arc<[u8]>, std::ops::Range<usize>) {
+        (&self.buf, self.payload_start as usize..self.buf.len())
+    }
+
+    /// Whether both are the same allocation, and so the same message.
+    #[inline]
+    pub fn is_same(&self, other: &Body) -> bool {
+        Arc::ptr_eq(&self.buf, &other.buf)
+            && self.channel_end == other.channel_end
+            && self.payload_start == other.payload_start
+    }
+
     /// The message for an application. Of the payload, the application sees the
     /// first `payload` bytes; the `reply` bytes behind them are the reply address.
     ///

@@ -1,11 +1,10 @@
 //! Replies and pushes, from the node to a client.
 
-use std::sync::Arc;
-
 use broker_contract::Frame;
 
-use super::size::{bulk, header, integer, line};
-use super::{Body, Kind, Proto, Text, text};
+use super::reply::null;
+use super::size::{bulk, header, integer};
+use super::{Body, Kind, Proto, Reply, Text};
 
 /// Which way a subscription changed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -55,59 +54,9 @@ pub enum Down {
     },
     /// The answer to any other command.
     Reply(Reply),
-}
-
-/// An answer to a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// `+OK`.
-    Simple(&'static str),
-    /// `-ERR ...`, without the dash.
-    Error(Arc<str>),
-    /// `:1`.
-    Integer(i64),
-    /// `$5 hello`.
-    Bulk(Text),
-    /// `$-1` in RESP2, `_` in RESP3.
-    Null(Proto),
-    /// `*N` and its elements.
-    Array(Box<[Reply]>),
-    /// `%N` and its entries in RESP3, a flat array in RESP2.
-    Map(Proto, Box<[(Reply, Reply)]>),
-}
-
-impl Reply {
-    /// A bulk string.
-    pub fn bulk(bytes: impl AsRef<[u8]>) -> Reply {
-        Reply::Bulk(text(bytes))
-    }
-
-    // Nearly every reply is the number that answers a publish.
-    #[inline]
-    pub(crate) fn wire_len(&self) -> usize {
-        if let Reply::Integer(value) = self { integer(*value) } else { self.other_wire_len() }
-    }
-
-    fn other_wire_len(&self) -> usize {
-        match self {
-            Reply::Simple(text) => line(text.len()),
-            Reply::Error(text) => line(text.len()),
-            Reply::Integer(value) => integer(*value),
-            Reply::Bulk(bytes) => bulk(bytes.len()),
-            Reply::Null(proto) => null(*proto),
-            Reply::Array(elements) => {
-                header(elements.len()) + elements.iter().map(Reply::wire_len).sum::<usize>()
-            }
-            Reply::Map(proto, entries) => {
-                let count = match proto {
-                    Proto::Resp2 => entries.len() * 2,
-                    Proto::Resp3 => entries.len(),
-                };
-                let pairs = entries.iter().map(|(key, value)| key.wire_len() + value.wire_len());
-                header(count) + pairs.sum::<usize>()
-            }
-        }
-    }
+    /// `*N`: that many answers follow as frames of their own, with pushes between
+    /// them. The answer to EXEC, whose parts are no single value.
+    Answers(u32),
 }
 
 impl From<Reply> for Down {
@@ -149,13 +98,6 @@ pub(crate) fn pattern_message_len(pattern: &[u8], body: &Body) -> usize {
         + bulk(body.payload().len())
 }
 
-fn null(proto: Proto) -> usize {
-    match proto {
-        Proto::Resp2 => "$-1\r\n".len(),
-        Proto::Resp3 => "_\r\n".len(),
-    }
-}
-
 impl Frame for Down {
     #[inline]
     fn wire_len(&self) -> usize {
@@ -169,19 +111,21 @@ impl Frame for Down {
                     + integer(i64::from(*count))
             }
             Down::Reply(reply) => reply.wire_len(),
+            Down::Answers(count) => header(*count as usize),
         }
     }
 
     fn payloads(&self, visit: &mut dyn FnMut(&[u8])) {
         match self {
             Down::Message { body, .. } | Down::PatternMessage { body, .. } => visit(body.payload()),
-            Down::Confirmed { .. } | Down::Reply(_) => {}
+            Down::Confirmed { .. } | Down::Reply(_) | Down::Answers(_) => {}
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::text;
     use super::*;
 
     #[test]
@@ -231,6 +175,12 @@ mod tests {
                 Reply::Array([Reply::bulk("pong"), Reply::bulk("")].into()).into(),
                 "*2\r\n$4\r\npong\r\n$0\r\n\r\n",
             ),
+            (Down::Answers(12), "*12\r\n"),
+            (Reply::verbatim(Proto::Resp2, "hello").into(), "$5\r\nhello\r\n"),
+            (Reply::verbatim(Proto::Resp3, "hello").into(), "=9\r\ntxt:hello\r\n"),
+            (Reply::Double(Proto::Resp2, text("1.5")).into(), "$3\r\n1.5\r\n"),
+            (Reply::Double(Proto::Resp3, text("1.5")).into(), ",1.5\r\n"),
+            (Reply::Set(Proto::Resp3, [Reply::Simple("on")].into()).into(), "~1\r\n+on\r\n"),
             (map(Proto::Resp2), &map2),
             (map(Proto::Resp3), &map3),
         ];

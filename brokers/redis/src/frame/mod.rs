@@ -1,25 +1,33 @@
 //! The frames of the bus: commands up, replies and pushes down.
 //!
 //! They are the protocol's own commands and replies, read into types. A frame
-//! knows its exact length in RESP; turning it into bytes is the work of a codec
-//! that does not live here. What a codec reads and cannot place (an unknown
+//! knows its exact length in RESP; turning it into bytes is the work of
+//! [`crate::codec`], which splits its input into words and hands them to
+//! [`Up::from_args`], which takes any bytes. What it cannot place (an unknown
 //! command, a known one with the wrong number of arguments) travels as
 //! [`Up::Other`], and the node answers it with the original's error.
 //!
 //! Start with [`Body`], the one allocation that a message is, then [`Up`] and
-//! [`Down`].
+//! [`Down`]; `verb.rs` and `verb_table.rs` are the table of commands.
 
 mod body;
 mod down;
+mod parse;
+mod reply;
 mod size;
 mod up;
+pub mod verb;
+mod verb_table;
 
 use std::sync::Arc;
 
 pub use body::Body;
-pub use down::{Change, Down, Reply};
+pub use down::{Change, Down};
 pub(crate) use down::{message_len, pattern_message_len};
-pub use up::{ClientCommand, PubSub, Up};
+pub use parse::{Mistake, resolve};
+pub use reply::Reply;
+pub use up::Up;
+pub use verb::Verb;
 
 /// A shared piece of a command or reply: any bytes.
 pub type Text = Arc<[u8]>;

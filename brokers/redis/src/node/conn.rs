@@ -1,32 +1,101 @@
 //! What the node knows of a connection.
 
+use std::sync::Arc;
+
 use broker_contract::Time;
 
 use super::RedisConfig;
+use super::acl::UserId;
 use super::topic::Link;
-use crate::frame::{Kind, Proto};
+use super::transaction::Transaction;
+use crate::frame::{Kind, Proto, Verb};
+
+/// States in which a command does not simply run and answer; bits of
+/// [`Conn::gates`]. A publisher that has none of them takes the short way.
+pub(super) mod gate {
+    /// It has not proved who it is. Whether it has to is another question.
+    pub const UNPROVEN: u8 = 1;
+    /// Its user may not do everything.
+    pub const GUARDED: u8 = 1 << 1;
+    /// It is in a transaction.
+    pub const MULTI: u8 = 1 << 2;
+    /// It wants no replies.
+    pub const OFF: u8 = 1 << 3;
+    /// It wants no reply to the present command.
+    pub const SKIP: u8 = 1 << 4;
+    /// It wants no reply to the next command.
+    pub const SKIP_NEXT: u8 = 1 << 5;
+    /// It ends when the present command is done.
+    pub const CLOSING: u8 = 1 << 6;
+    /// Any of those in which it hears no reply.
+    pub const SILENT: u8 = OFF | SKIP;
+}
+
+/// What a client said about itself that the bus keeps and does not use.
+pub(super) mod mark {
+    /// CLIENT NO-EVICT ON.
+    pub const NO_EVICT: u8 = 1;
+    /// CLIENT NO-TOUCH ON.
+    pub const NO_TOUCH: u8 = 1 << 1;
+}
 
 /// One connection. Small, because there may be a million of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Conn {
     /// What CLIENT ID answers; 0 while the slot is closed.
     pub id: u64,
     /// Bytes sent and not yet taken by the transport.
-    pending: u64,
-    /// Since when it has been over the soft limit.
-    pub soft_since: Option<Time>,
-    /// When the last command came; kept only while there is an idle timeout.
+    pub pending: u64,
+    /// Since when it has been over the soft limit; [`Time::MAX`] for not.
+    pub soft_since: Time,
+    /// When the last command came.
     pub last_active: Time,
     /// Its subscriptions of all kinds, oldest first, with holes.
     pub links: Vec<Link>,
+    /// What few connections have.
+    pub extra: Option<Box<Extra>>,
     /// Channels it is subscribed to.
     pub channels: u32,
     /// Patterns it is subscribed to.
     pub patterns: u32,
     /// Sharded channels it is subscribed to.
     pub shards: u32,
+    /// The second of the run in which it was opened.
+    pub opened_s: u32,
+    /// Who it is.
+    pub user: UserId,
     /// What it speaks.
     pub proto: Proto,
+    /// See [`gate`].
+    pub gates: u8,
+    /// See [`mark`].
+    pub marks: u8,
+    /// The database that it selected.
+    pub database: u8,
+    /// Its last command.
+    pub last: Option<Verb>,
+}
+
+/// What few connections have.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// CLIENT SETNAME.
+    pub name: Box<[u8]>,
+    /// CLIENT SETINFO LIB-NAME.
+    pub lib_name: Box<[u8]>,
+    /// CLIENT SETINFO LIB-VER.
+    pub lib_version: Box<[u8]>,
+    /// The peer's address.
+    pub address: Option<Arc<str>>,
+    /// The commands of its transaction.
+    pub transaction: Transaction,
+}
+
+/// The two kinds of clients that have limits of their own.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Normal,
+    PubSub,
 }
 
 /// What a connection's buffer says to more bytes.
@@ -38,6 +107,29 @@ pub(super) enum Verdict {
     SoftBegins,
     /// It is to be closed.
     Cut,
+}
+
+impl Default for Conn {
+    fn default() -> Self {
+        Conn {
+            id: 0,
+            pending: 0,
+            soft_since: Time::MAX,
+            last_active: Time::ZERO,
+            links: Vec::new(),
+            extra: None,
+            channels: 0,
+            patterns: 0,
+            shards: 0,
+            opened_s: 0,
+            user: UserId::DEFAULT,
+            proto: Proto::Resp2,
+            gates: 0,
+            marks: 0,
+            database: 0,
+            last: None,
+        }
+    }
 }
 
 impl Conn {
@@ -59,8 +151,44 @@ impl Conn {
         self.proto == Proto::Resp2 && self.has_subscriptions()
     }
 
-    /// Counts `len` more bytes. The limits are those of subscribers; ordinary
-    /// clients have none, as by the original's default.
+    /// Whether it is in any of the states of `gates`.
+    #[inline]
+    pub fn is(&self, gates: u8) -> bool {
+        self.gates & gates != 0
+    }
+
+    /// Whether a PUBLISH runs at once and is answered.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.gates == 0 && !self.is_restricted()
+    }
+
+    /// Enters or leaves the states of `gates`.
+    pub fn set(&mut self, gates: u8, on: bool) {
+        if on {
+            self.gates |= gates;
+        } else {
+            self.gates &= !gates;
+        }
+    }
+
+    /// Whose limits it has.
+    #[inline]
+    pub fn class(&self) -> Class {
+        if self.has_subscriptions() { Class::PubSub } else { Class::Normal }
+    }
+
+    /// What few have, made when it is needed.
+    pub fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// Its name; empty for none.
+    pub fn name(&self) -> &[u8] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.name)
+    }
+
+    /// Counts `len` more bytes.
     #[inline]
     pub fn pend(&mut self, len: u64, now: Time, config: &RedisConfig) -> Verdict {
         self.pend_until(config.alert(), len, now, config)
@@ -76,18 +204,17 @@ impl Conn {
     /// One of the limits is reached.
     #[cold]
     fn over(&mut self, now: Time, config: &RedisConfig) -> Verdict {
+        let limit = config.limit(self.class());
         let reached = |limit: u64| limit > 0 && self.pending >= limit;
-        if !self.has_subscriptions() {
-            return Verdict::Fine;
-        }
-        if reached(config.pubsub_hard_bytes) {
+        if reached(limit.hard_bytes) {
             return Verdict::Cut;
         }
-        if !reached(config.pubsub_soft_bytes) {
+        if !reached(limit.soft_bytes) {
+            self.soft_since = Time::MAX;
             return Verdict::Fine;
         }
-        if self.soft_since.is_none() {
-            self.soft_since = Some(now);
+        if self.soft_since == Time::MAX {
+            self.soft_since = now;
             return Verdict::SoftBegins;
         }
         Verdict::Fine
@@ -95,10 +222,10 @@ impl Conn {
 
     /// The transport took `bytes`.
     #[inline]
-    pub fn drained(&mut self, bytes: u64, soft: u64) {
+    pub fn drained(&mut self, bytes: u64, config: &RedisConfig) {
         self.pending = self.pending.saturating_sub(bytes);
-        if self.pending < soft {
-            self.soft_since = None;
+        if self.soft_since != Time::MAX && self.pending < config.limit(self.class()).soft_bytes {
+            self.soft_since = Time::MAX;
         }
     }
 
@@ -137,7 +264,8 @@ impl Conns {
             self.open += 1;
         }
         self.last_id += 1;
-        self.slots[at] = Conn { id: self.last_id, last_active: now, ..Conn::default() };
+        let opened_s = u32::try_from(now.as_nanos() / 1_000_000_000).unwrap_or(u32::MAX);
+        self.slots[at] = Conn { id: self.last_id, last_active: now, opened_s, ..Conn::default() };
         self.last_id
     }
 
@@ -175,6 +303,17 @@ impl Conns {
         &mut self.slots[conn as usize]
     }
 
+    /// Every open connection, by its place.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Conn)> {
+        let numbered = self.slots.iter().enumerate();
+        numbered.filter(|(_, slot)| slot.id != 0).map(|(at, slot)| (at as u32, slot))
+    }
+
+    /// Every open connection.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Conn> {
+        self.slots.iter_mut().filter(|slot| slot.id != 0)
+    }
+
     /// Connections that are open.
     pub fn open_count(&self) -> u32 {
         self.open
@@ -186,8 +325,18 @@ impl Conns {
     }
 
     pub fn memory_bytes(&self) -> u64 {
-        let links: usize = self.slots.iter().map(|slot| slot.links.capacity()).sum();
-        (self.slots.capacity() * size_of::<Conn>() + links * size_of::<Link>()) as u64
+        let outside = |slot: &Conn| {
+            let extra = slot.extra.as_ref().map_or(0, |extra| {
+                size_of::<Extra>()
+                    + extra.name.len()
+                    + extra.lib_name.len()
+                    + extra.lib_version.len()
+                    + extra.transaction.memory_bytes()
+            });
+            slot.links.capacity() * size_of::<Link>() + extra
+        };
+        let outside: usize = self.slots.iter().map(outside).sum();
+        (self.slots.capacity() * size_of::<Conn>() + outside) as u64
     }
 }
 

@@ -4,77 +4,49 @@
 //! keeps nothing. A connection that does not read fast enough is cut at the
 //! output buffer limit, without a word, as the original does it.
 //!
+//! - `config.rs`: what it is told; CONFIG SET changes its own copy;
 //! - `conn.rs`: what is known of a connection, and how it is sent to;
+//! - `acl/`: users and what they may do;
 //! - `topics.rs`: channels, patterns and sharded channels with their subscribers;
 //!   `topic.rs` is one of them and `names.rs` the table that finds it;
 //! - `patterns.rs`: which patterns a channel can match at all;
-//! - `timers.rs`: soft limits and idle time;
+//! - `timers.rs`: soft limits and idle time; `stats.rs`: what INFO counts;
+//!   `transaction.rs`: what MULTI began;
 //! - `commands/`: one file per command family. Start with `publish.rs`.
 //!
 //! It never looks into a payload, except to name a message that it dropped.
 
+mod acl;
 mod commands;
+mod config;
 mod conn;
 mod names;
 mod patterns;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod topic;
 mod topics;
+mod transaction;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use broker_contract::{
-    Boot, BootError, Broker, CloseReason, ConnId, Effects, Frame, FrameError, Input, NoPeer, Time,
+    Boot, BootError, Broker, CloseReason, ConnId, Effects, Frame, FrameError, Input, NoPeer,
+    Origin, Time,
 };
 
-use crate::frame::{Down, Kind, Reply, Up};
-use conn::{Conn, Conns, Verdict};
+use crate::frame::{Down, Kind, Reply, Up, Verb};
+use acl::{DeniedLog, UserId, Users};
+pub use config::{OutputLimit, RedisConfig};
+use conn::{Conn, Conns, Verdict, gate};
+use stats::Stats;
 use timers::Timers;
 use topics::Topics;
 
 /// Connections closed in one step of a drain.
 const DRAIN_STEP: u32 = 1_024;
-
-/// What a node is configured with. The defaults are the original's.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct RedisConfig {
-    /// Connections at once; the next one is refused with an error.
-    pub maxclients: u32,
-    /// Idle time after which a connection without subscriptions is closed; zero
-    /// for never.
-    pub timeout: Duration,
-    /// Bytes pending for a subscriber at which it is cut at once; 0 for no limit.
-    pub pubsub_hard_bytes: u64,
-    /// Bytes pending for a subscriber that it may not exceed for long; 0 for no
-    /// limit.
-    pub pubsub_soft_bytes: u64,
-    /// How long it may.
-    pub pubsub_soft: Duration,
-}
-
-impl Default for RedisConfig {
-    fn default() -> Self {
-        RedisConfig {
-            maxclients: 10_000,
-            timeout: Duration::ZERO,
-            pubsub_hard_bytes: 32 << 20,
-            pubsub_soft_bytes: 8 << 20,
-            pubsub_soft: Duration::from_secs(60),
-        }
-    }
-}
-
-impl RedisConfig {
-    /// The fewest pending bytes at which any limit has a say.
-    #[inline]
-    fn alert(&self) -> u64 {
-        let or_never = |limit: u64| if limit == 0 { u64::MAX } else { limit };
-        or_never(self.pubsub_hard_bytes).min(or_never(self.pubsub_soft_bytes))
-    }
-}
 
 /// A node of the Redis bus.
 #[derive(Debug)]
@@ -83,8 +55,13 @@ pub struct Redis {
     conns: Conns,
     topics: Topics,
     timers: Timers,
-    /// Names that connections gave themselves; few do.
-    names: BTreeMap<u32, Box<[u8]>>,
+    users: Users,
+    denied: DeniedLog,
+    stats: Stats,
+    /// When it booted.
+    booted: Time,
+    /// Whether the commands of a transaction are being carried out.
+    executing: bool,
     /// The next connection that a drain closes, once there is one.
     draining: Option<u32>,
     scratch: Scratch,
@@ -110,18 +87,23 @@ impl Broker for Redis {
     fn boot(
         config: &RedisConfig,
         _boot: Boot,
-        _now: Time,
+        now: Time,
         _out: &mut Effects<Self>,
     ) -> Result<Self, BootError> {
         if config.maxclients == 0 {
             return Err(BootError::Config("maxclients is at least 1".to_owned()));
         }
+        let users = commands::boot_users(config).map_err(BootError::Config)?;
         Ok(Redis {
-            config: *config,
+            config: config.clone(),
             conns: Conns::default(),
             topics: Topics::default(),
             timers: Timers::default(),
-            names: BTreeMap::new(),
+            users,
+            denied: DeniedLog::default(),
+            stats: Stats::new(),
+            booted: now,
+            executing: false,
             draining: None,
             scratch: Scratch::default(),
         })
@@ -135,10 +117,13 @@ impl Broker for Redis {
             // Taken apart in one pattern, so that the body moves once.
             Input::Frame { conn, frame: Up::Publish { sharded, body } } => {
                 let Some(state) = self.speaks(now, conn) else { return };
-                if state.is_restricted() {
-                    self.command(now, conn.0, Up::Publish { sharded, body }, out);
-                } else {
+                if state.is_plain() {
+                    let verb = if sharded { Verb::SPublish } else { Verb::Publish };
+                    state.last = Some(verb);
+                    self.stats.called(verb);
                     self.publish(now, conn.0, sharded, body.by_fields(), out);
+                } else {
+                    self.command(now, conn.0, Up::Publish { sharded, body }, out);
                 }
             }
             Input::Frame { conn, frame } => {
@@ -148,7 +133,7 @@ impl Broker for Redis {
             }
             Input::Drained { conn, bytes } => {
                 if let Some(state) = self.conns.open_mut(conn.0) {
-                    state.drained(bytes, self.config.pubsub_soft_bytes);
+                    state.drained(bytes, &self.config);
                 }
             }
             input => self.rare(now, input, out),
@@ -164,22 +149,19 @@ impl Broker for Redis {
     }
 
     fn memory_bytes(&self) -> u64 {
-        let names: usize = self.names.values().map(|name| name.len() + 32).sum();
         self.conns.memory_bytes()
             + self.topics.memory_bytes()
             + self.timers.memory_bytes()
-            + names as u64
+            + self.users.memory_bytes()
     }
 }
 
 impl Redis {
     /// The connection that a command came from, if it is open.
     #[inline]
-    fn speaks(&mut self, now: Time, conn: ConnId) -> Option<&Conn> {
+    fn speaks(&mut self, now: Time, conn: ConnId) -> Option<&mut Conn> {
         let state = self.conns.open_mut(conn.0)?;
-        if self.config.timeout > Duration::ZERO {
-            state.last_active = now;
-        }
+        state.last_active = now;
         Some(state)
     }
 
@@ -187,7 +169,7 @@ impl Redis {
     fn rare(&mut self, now: Time, input: Input<Self>, out: &mut Effects<Self>) {
         match input {
             Input::Frame { .. } | Input::Drained { .. } => {}
-            Input::Opened { conn, .. } => self.opened(now, conn, out),
+            Input::Opened { conn, origin } => self.opened(now, conn, origin, out),
             Input::Closed { conn } => {
                 if self.conns.is_open(conn.0) {
                     self.forget(conn.0);
@@ -205,18 +187,28 @@ impl Redis {
         }
     }
 
-    fn opened(&mut self, now: Time, conn: ConnId, out: &mut Effects<Self>) {
+    fn opened(&mut self, now: Time, conn: ConnId, origin: Origin, out: &mut Effects<Self>) {
+        self.stats.connections += 1;
         if self.draining.is_some() {
             out.close(conn, CloseReason::Shutdown);
             return;
         }
         if self.conns.open_count() >= self.config.maxclients {
+            self.stats.refused_connections += 1;
             let text = "ERR max number of clients reached";
             out.send(conn, Reply::Error(text.into()).into());
             out.close(conn, CloseReason::TooMany);
             return;
         }
         let id = self.conns.open(conn.0, now);
+        let unproven = self.users.must_authenticate();
+        let guarded = !self.users.get(UserId::DEFAULT).is_unlimited();
+        let state = self.conns.get_mut(conn.0);
+        state.set(gate::UNPROVEN, unproven);
+        state.set(gate::GUARDED, guarded);
+        if origin.address.is_some() {
+            state.extra().address = origin.address;
+        }
         if self.config.timeout > Duration::ZERO {
             self.timers.watch_idle(now + self.config.timeout, id, conn.0);
         }
@@ -244,18 +236,31 @@ impl Redis {
         match verdict {
             Verdict::Fine => {}
             Verdict::SoftBegins => {
-                let id = self.conns.get(conn).id;
-                self.timers.watch_soft(now + self.config.pubsub_soft, id, conn);
+                let state = self.conns.get(conn);
+                let due = now + self.config.limit(state.class()).soft;
+                self.timers.watch_soft(due, state.id, conn);
             }
             Verdict::Cut => self.close(conn, CloseReason::SlowConsumer, out),
         }
     }
 
+    /// Answers the present command, unless its connection wants no answer.
     fn reply(&mut self, now: Time, conn: u32, reply: Reply, out: &mut Effects<Self>) {
-        self.send(now, conn, Down::Reply(reply), out);
+        self.answer(now, conn, Down::Reply(reply), out);
+    }
+
+    fn answer(&mut self, now: Time, conn: u32, frame: Down, out: &mut Effects<Self>) {
+        if self.conns.open_mut(conn).is_some_and(|state| !state.is(gate::SILENT)) {
+            self.send(now, conn, frame, out);
+        }
+    }
+
+    fn ok(&mut self, now: Time, conn: u32, out: &mut Effects<Self>) {
+        self.reply(now, conn, Reply::Simple("OK"), out);
     }
 
     fn error(&mut self, now: Time, conn: u32, text: &str, out: &mut Effects<Self>) {
+        self.stats.error(text);
         // An error is a line, whatever it repeats of a command.
         let text = text.replace(['\r', '\n'], " ");
         self.reply(now, conn, Reply::Error(text.into()), out);
@@ -271,7 +276,6 @@ impl Redis {
     /// Removes everything that is known of an open connection.
     fn forget(&mut self, conn: u32) {
         self.topics.remove_all(&mut self.conns, conn);
-        self.names.remove(&conn);
         self.conns.close(conn);
     }
 
@@ -280,16 +284,18 @@ impl Redis {
             self.drain_step(out);
         }
         while let Some((id, conn)) = self.timers.soft_due(now) {
-            let over = self.conns.open_as(conn, id).is_some_and(|state| {
-                // The mark may be younger than the timer: it has its own then.
-                state.has_subscriptions()
-                    && state.soft_since.is_some_and(|since| since + self.config.pubsub_soft <= now)
-            });
-            if over {
+            let Some(state) = self.conns.open_as(conn, id) else { continue };
+            let limit = self.config.limit(state.class());
+            // The mark may be younger than the timer: it has its own then.
+            let over = state.soft_since != Time::MAX && state.soft_since + limit.soft <= now;
+            if over && limit.soft_bytes > 0 {
                 self.close(conn, CloseReason::SlowConsumer, out);
             }
         }
         while let Some((id, conn)) = self.timers.idle_due(now) {
+            if self.config.timeout == Duration::ZERO {
+                continue;
+            }
             let Some(state) = self.conns.open_as(conn, id) else { continue };
             let due = state.last_active + self.config.timeout;
             if state.has_subscriptions() {

@@ -1,8 +1,13 @@
 //! The node, frame by frame. Expected texts are what the original answered.
 
+mod access;
+mod administration;
+mod anything;
+mod clients;
 mod limits;
 mod model;
 mod rules;
+mod transactions;
 
 use broker_contract::{
     Boot, Broker, CloseReason, ConnId, Effect, Effects, Input, MemoryDisk, NodeId, Note, Origin,
@@ -10,7 +15,7 @@ use broker_contract::{
 };
 
 use super::{Redis, RedisConfig};
-use crate::frame::{Change, Down, Kind, Proto, Reply, Up, text, texts};
+use crate::frame::{Change, Down, Kind, Proto, Reply, Up};
 
 /// A node with a driver that reads everything at once.
 pub(super) struct Bed {
@@ -60,30 +65,11 @@ impl Bed {
     }
 }
 
+/// Words as a codec reads them; `''` is an empty one.
 pub(super) fn parse(line: &str) -> Up {
-    let words: Vec<&str> = line.split(' ').collect();
-    let topics = || texts(&words[1..]);
-    let subscribe = |kind| Up::Subscribe { kind, topics: topics() };
-    let unsubscribe = |kind| Up::Unsubscribe { kind, topics: topics() };
-    let body = |at: usize| crate::Body::new(words[at].as_bytes(), words[at + 1].as_bytes());
-    match words[0] {
-        "SUBSCRIBE" => subscribe(Kind::Channel),
-        "PSUBSCRIBE" => subscribe(Kind::Pattern),
-        "SSUBSCRIBE" => subscribe(Kind::Shard),
-        "UNSUBSCRIBE" => unsubscribe(Kind::Channel),
-        "PUNSUBSCRIBE" => unsubscribe(Kind::Pattern),
-        "SUNSUBSCRIBE" => unsubscribe(Kind::Shard),
-        "PUBLISH" if words.len() == 3 => Up::Publish { sharded: false, body: body(1) },
-        "SPUBLISH" if words.len() == 3 => Up::Publish { sharded: true, body: body(1) },
-        "PING" if words.len() == 1 => Up::Ping(None),
-        "PING" if words.len() == 2 => Up::Ping(Some(text(words[1]))),
-        "ECHO" if words.len() == 2 => Up::Echo(text(words[1])),
-        "HELLO" => Up::Hello(topics()),
-        "SELECT" => Up::Select(text(words[1])),
-        "QUIT" => Up::Quit,
-        "RESET" => Up::Reset,
-        _ => Up::Other { name: text(words[0]), args: topics() },
-    }
+    let words: Vec<&str> =
+        line.split(' ').map(|word| if word == "''" { "" } else { word }).collect();
+    Up::from_args(&words).expect("there are words")
 }
 
 fn shown(effect: &Effect<Redis>) -> String {
@@ -126,6 +112,7 @@ fn frame_shown(frame: &Down) -> String {
             topic.as_ref().map_or("(nil)".to_owned(), |topic| lossy(topic))
         ),
         Down::Reply(reply) => reply_shown(reply),
+        Down::Answers(count) => format!("answers {count}"),
     }
 }
 
@@ -140,7 +127,11 @@ fn reply_shown(reply: &Reply) -> String {
         Reply::Integer(value) => format!(":{value}"),
         Reply::Bulk(bytes) => format!("'{}'", String::from_utf8_lossy(bytes)),
         Reply::Null(proto) => format!("(nil {})", proto.number()),
+        Reply::Verbatim(_, bytes) | Reply::Double(_, bytes) => {
+            format!("'{}'", String::from_utf8_lossy(bytes))
+        }
         Reply::Array(elements) => format!("[{}]", list(elements)),
+        Reply::Set(_, elements) => format!("<{}>", list(elements)),
         Reply::Map(proto, entries) => {
             let shown: Vec<_> = entries
                 .iter()

@@ -1,27 +1,28 @@
 //! Soft limits and idle time.
 //!
-//! Both wait the same time for every connection, so timers that are set now fall
-//! due after those set before. A timer is never removed: when it falls due, the
-//! node looks whether it still means anything, and the connection's own number
-//! tells whether it is still the same connection.
+//! A timer is never removed: when it falls due, the node looks whether it still
+//! means anything, and the connection's own number tells whether it is still the
+//! same connection.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 
 use broker_contract::Time;
 
+/// When, which number, and where.
+type Due = Reverse<(Time, u64, u32)>;
+
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    /// In the order in which they were set, which is the order in time.
-    soft: VecDeque<(Time, u64, u32)>,
+    soft: BinaryHeap<Due>,
     /// One for each connection while there is an idle timeout, else empty.
-    idle: BinaryHeap<Reverse<(Time, u64, u32)>>,
+    idle: BinaryHeap<Due>,
 }
 
 impl Timers {
     /// Connection `conn` with number `id` is looked at, at `due`, for its soft limit.
     pub fn watch_soft(&mut self, due: Time, id: u64, conn: u32) {
-        self.soft.push_back((due, id, conn));
+        self.soft.push(Reverse((due, id, conn)));
     }
 
     /// And here for its idle time.
@@ -29,26 +30,22 @@ impl Timers {
         self.idle.push(Reverse((due, id, conn)));
     }
 
+    /// Nobody is looked at for idle time any more.
+    pub fn forget_idle(&mut self) {
+        self.idle.clear();
+    }
+
     pub fn soft_due(&mut self, now: Time) -> Option<(u64, u32)> {
-        let (due, id, conn) = *self.soft.front()?;
-        (due <= now).then(|| {
-            self.soft.pop_front();
-            (id, conn)
-        })
+        due(&mut self.soft, now)
     }
 
     pub fn idle_due(&mut self, now: Time) -> Option<(u64, u32)> {
-        let Reverse((due, id, conn)) = *self.idle.peek()?;
-        (due <= now).then(|| {
-            self.idle.pop();
-            (id, conn)
-        })
+        due(&mut self.idle, now)
     }
 
     pub fn deadline(&self) -> Option<Time> {
-        let soft = self.soft.front().map(|(due, ..)| *due);
-        let idle = self.idle.peek().map(|Reverse((due, ..))| *due);
-        match (soft, idle) {
+        let first = |heap: &BinaryHeap<Due>| heap.peek().map(|Reverse((due, ..))| *due);
+        match (first(&self.soft), first(&self.idle)) {
             (Some(soft), Some(idle)) => Some(soft.min(idle)),
             (one, other) => one.or(other),
         }
@@ -56,6 +53,15 @@ impl Timers {
 
     pub fn memory_bytes(&self) -> u64 {
         let entries = self.soft.capacity() + self.idle.capacity();
-        (entries * size_of::<(Time, u64, u32)>()) as u64
+        (entries * size_of::<Due>()) as u64
     }
+}
+
+/// Takes the first that is due.
+fn due(heap: &mut BinaryHeap<Due>, now: Time) -> Option<(u64, u32)> {
+    let Reverse((due, id, conn)) = *heap.peek()?;
+    (due <= now).then(|| {
+        heap.pop();
+        (id, conn)
+    })
 }

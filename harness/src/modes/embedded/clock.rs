@@ -15,6 +15,11 @@ impl Clock {
         Clock(Instant::now())
     }
 
+    /// Its zero.
+    pub fn started(&self) -> Instant {
+        self.0
+    }
+
     /// The time now.
     #[inline]
     pub fn now(&self) -> Time {

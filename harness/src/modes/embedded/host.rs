@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use broker_contract::{
     Action, Actions, Broker, Cause, Client, ClientInput, ClientStart, Contender, Delivery,
@@ -21,7 +22,7 @@ use crate::trial::{CopyDrop, drop_copies, note_drop};
 
 /// From a client's thread to the node's.
 #[derive(Debug)]
-pub(super) enum ToNode<B: Broker> {
+pub(in crate::modes) enum ToNode<B: Broker> {
     /// A client of `thread` connects.
     Opened { conn: u32, thread: u8 },
     /// A frame.
@@ -36,7 +37,7 @@ pub(super) enum ToNode<B: Broker> {
 
 /// From the node's thread to a client's.
 #[derive(Debug)]
-pub(super) enum ToClient<B: Broker> {
+pub(in crate::modes) enum ToClient<B: Broker> {
     /// A frame, and when the node let it go.
     Frame { conn: u32, released: Time, frame: B::Down },
     /// The node closed. What the client has not read yet is thrown away for
@@ -44,8 +45,38 @@ pub(super) enum ToClient<B: Broker> {
     Closed { conn: u32, discard: Option<Cause> },
 }
 
+/// How a thread of clients reaches the node, and what it sends reaches them.
+pub(in crate::modes) trait Way<B: Broker>: Send + std::fmt::Debug {
+    /// Takes everything in `batch`, which is left empty.
+    fn give(&mut self, batch: &mut Vec<ToNode<B>>);
+
+    /// Takes what came into `batch`, which is empty, waiting for up to `timeout`
+    /// when there is nothing. Returns whether there was anything.
+    fn wait(&mut self, batch: &mut Vec<ToClient<B>>, timeout: Duration) -> bool;
+
+    /// When the trial is over: brings what was given to where it goes.
+    fn conclude(&mut self) {}
+}
+
+/// The way between threads of one process.
+#[derive(Debug)]
+pub(in crate::modes) struct Inside<B: Broker> {
+    pub to_node: Arc<Handoff<ToNode<B>>>,
+    pub inbox: Arc<Handoff<ToClient<B>>>,
+}
+
+impl<B: Broker> Way<B> for Inside<B> {
+    fn give(&mut self, batch: &mut Vec<ToNode<B>>) {
+        self.to_node.give(batch);
+    }
+
+    fn wait(&mut self, batch: &mut Vec<ToClient<B>>, timeout: Duration) -> bool {
+        self.inbox.wait(batch, timeout)
+    }
+}
+
 /// Who hears of outcomes and deliveries.
-pub(super) trait Sink {
+pub(in crate::modes) trait Sink {
     /// An operation ended.
     fn outcome(&mut self, ticket: Ticket, outcome: &Outcome, now: Time);
     /// A message for the application.
@@ -83,15 +114,14 @@ pub struct Notes {
 
 /// The clients of one thread.
 #[derive(Debug)]
-pub(super) struct Host<C: Contender> {
+pub(in crate::modes) struct Host<C: Contender> {
     thread: u8,
     config: <C::Client as Client>::Config,
     seed: SeedStream,
     cast: Arc<Cast>,
     shared: Arc<Shared>,
     clock: Clock,
-    to_node: Arc<Handoff<ToNode<BrokerOf<C>>>>,
-    inbox: Arc<Handoff<ToClient<BrokerOf<C>>>>,
+    way: Box<dyn Way<BrokerOf<C>>>,
     slots: Vec<Slot<C::Client>>,
     conns: Vec<Option<Box<ConnState<BrokerOf<C>>>>>,
     actions: Actions<C::Client>,
@@ -114,15 +144,14 @@ pub(super) struct Host<C: Contender> {
 
 impl<C: Contender> Host<C> {
     #[allow(clippy::too_many_arguments, reason = "the parts of a trial meet here, once")]
-    pub(super) fn new(
+    pub(in crate::modes) fn new(
         thread: u8,
         config: <C::Client as Client>::Config,
         seed: SeedStream,
         cast: Arc<Cast>,
         shared: Arc<Shared>,
         clock: Clock,
-        to_node: Arc<Handoff<ToNode<BrokerOf<C>>>>,
-        inbox: Arc<Handoff<ToClient<BrokerOf<C>>>>,
+        way: Box<dyn Way<BrokerOf<C>>>,
         step: u32,
     ) -> Host<C> {
         let slots = (0..cast.client_population.len())
@@ -135,8 +164,7 @@ impl<C: Contender> Host<C> {
             cast,
             shared,
             clock,
-            to_node,
-            inbox,
+            way,
             slots,
             conns: Vec::new(),
             actions: Actions::new(),
@@ -154,9 +182,14 @@ impl<C: Contender> Host<C> {
         }
     }
 
-    /// The way to this thread.
-    pub fn inbox(&self) -> &Arc<Handoff<ToClient<BrokerOf<C>>>> {
-        &self.inbox
+    /// Takes what came for the clients into `batch`, waiting for up to `timeout`.
+    pub fn wait(&mut self, batch: &mut Vec<ToClient<BrokerOf<C>>>, timeout: Duration) -> bool {
+        self.way.wait(batch, timeout)
+    }
+
+    /// The way to the node, once the trial is over.
+    pub(in crate::modes) fn way(&mut self) -> &mut dyn Way<BrokerOf<C>> {
+        &mut *self.way
     }
 
     /// A new client for a slot; nothing is connected yet.
@@ -215,12 +248,12 @@ impl<C: Contender> Host<C> {
     }
 
     /// The clock of the trial.
-    pub(super) fn clock(&self) -> Clock {
+    pub(in crate::modes) fn clock(&self) -> Clock {
         self.clock
     }
 
     /// What the threads share.
-    pub(super) fn shared(&self) -> &Shared {
+    pub(in crate::modes) fn shared(&self) -> &Shared {
         &self.shared
     }
 
@@ -544,7 +577,7 @@ impl<C: Contender> Host<C> {
             }
         }
         if !self.out.is_empty() {
-            self.to_node.give(&mut self.out);
+            self.way.give(&mut self.out);
             self.shared.moved();
         }
     }

@@ -14,11 +14,11 @@
 
 pub mod arena;
 pub mod canary;
-mod clock;
+pub(in crate::modes) mod clock;
 mod disk;
 pub mod handoff;
-mod host;
-mod node;
+pub(in crate::modes) mod host;
+pub(in crate::modes) mod node;
 mod receiving;
 mod sending;
 
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use broker_contract::{Broker, Client, Configured, Contender, SeedStream, Time};
+use broker_contract::{Client, Configured, Contender, SeedStream, Time};
 use lab_workloads::plan::Interest;
 use lab_workloads::scenario::model::{Fault, FaultKind, Scenario};
 
@@ -38,7 +38,8 @@ use crate::trial::terms::{self, Terms};
 use crate::trial::{RawTrial, Resources, Watch, drop_copies};
 use clock::Clock;
 use handoff::Handoff;
-use host::{Host, ToClient, ToNode};
+use host::{Host, Inside, ToClient, ToNode, Way};
+use node::NodeEnd;
 
 /// Wall time that set-up may take.
 const SETUP_LIMIT: Duration = Duration::from_secs(30);
@@ -50,7 +51,7 @@ const SETTLED: Duration = Duration::from_millis(300);
 
 /// What the threads of a trial share.
 #[derive(Debug, Default)]
-struct Shared {
+pub(in crate::modes) struct Shared {
     /// The run's zero in nanoseconds on the driver's clock; 0 while setting up.
     zero_ns: AtomicU64,
     /// Set when the trial is over.
@@ -80,33 +81,59 @@ struct Shared {
 }
 
 impl Shared {
-    fn zero(&self) -> Option<Time> {
+    pub(in crate::modes) fn zero(&self) -> Option<Time> {
         match self.zero_ns.load(Ordering::Acquire) {
             0 => None,
             nanos => Some(Time::from_nanos(nanos)),
         }
     }
 
-    fn stopped(&self) -> bool {
+    pub(in crate::modes) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
-    fn moved(&self) {
+    pub(in crate::modes) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    pub(in crate::modes) fn moved(&self) {
         self.activity.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// The ways between the threads of a trial.
-#[derive(Debug)]
-struct Ways<B: Broker> {
-    to_node: Arc<Handoff<ToNode<B>>>,
-    to_clients: [Arc<Handoff<ToClient<B>>>; 2],
+/// What is the same for everybody who takes part in a trial.
+pub(in crate::modes) struct Backdrop<'a, C: Contender> {
+    pub scenario: &'a Arc<Scenario>,
+    pub configured: &'a Configured<C>,
+    /// The node's random stream.
+    pub seed: SeedStream,
+    pub clock: Clock,
+    pub shared: Arc<Shared>,
+    /// Every so many messages one is sampled.
+    pub step: u32,
+    /// Clients that take part.
+    pub clients: usize,
 }
 
+/// What stands at the other end of the clients.
+pub(in crate::modes) struct Backing<C: Contender> {
+    /// The ways of the senders' and of the receivers' thread.
+    pub ways: [Box<dyn Way<BrokerOf<C>>>; 2],
+    /// What the node's thread does.
+    pub node: Box<dyn FnOnce() -> NodeEnd<BrokerOf<C>> + Send>,
+    /// Tells the node that nobody will send any more.
+    pub end: Box<dyn Fn()>,
+    /// What was let go of when its taker had stopped already.
+    pub late: Box<dyn FnOnce() -> Late<BrokerOf<C>>>,
+}
+
+/// Items on their way to the node, and to the receivers.
+pub(in crate::modes) type Late<B> = (Vec<ToNode<B>>, Vec<ToClient<B>>);
+
 /// Index of the senders' thread in [`Ways::to_clients`].
-const SENDERS: u8 = 0;
+pub(in crate::modes) const SENDERS: u8 = 0;
 /// Index of the receivers' thread.
-const RECEIVERS: u8 = 1;
+pub(in crate::modes) const RECEIVERS: u8 = 1;
 
 /// Runs `scenario` once against the wall clock, with the node's files in a
 /// fresh directory that is removed afterwards.
@@ -115,6 +142,50 @@ pub fn run<C: Contender>(
     configured: &Configured<C>,
     seed: SeedStream,
     watch: &Watch,
+) -> RawTrial {
+    play(scenario, configured, seed, watch, |backdrop| Ok(inside(backdrop)))
+}
+
+/// A node on a thread of this process, and ways that are queues.
+fn inside<C: Contender>(backdrop: &Backdrop<'_, C>) -> Backing<C> {
+    let to_node = Arc::new(Handoff::new());
+    let to_clients = [Arc::new(Handoff::new()), Arc::new(Handoff::new())];
+    let node = node::NodeThread::<C> {
+        config: backdrop.configured.node.clone(),
+        seed: backdrop.seed,
+        clock: backdrop.clock,
+        shared: backdrop.shared.clone(),
+        inbox: to_node.clone(),
+        to_clients: to_clients.clone(),
+        step: backdrop.step,
+        faults: of_the_node(backdrop.scenario),
+    };
+    let way = |inbox: &Arc<Handoff<ToClient<BrokerOf<C>>>>| -> Box<dyn Way<BrokerOf<C>>> {
+        Box::new(Inside { to_node: to_node.clone(), inbox: inbox.clone() })
+    };
+    let ways = [way(&to_clients[0]), way(&to_clients[1])];
+    let (bell, bells) = (to_node.clone(), to_clients.clone());
+    let end = move || {
+        bell.ring();
+        bells.iter().for_each(|way| way.ring());
+    };
+    let late = move || {
+        let (mut node, mut receivers) = (Vec::new(), Vec::new());
+        to_node.take(&mut node);
+        to_clients[usize::from(RECEIVERS)].take(&mut receivers);
+        (node, receivers)
+    };
+    Backing { ways, node: Box::new(move || node.run()), end: Box::new(end), late: Box::new(late) }
+}
+
+/// Plays `scenario` against whatever `back` puts at the other end of the clients.
+/// A reason instead of it is why the trial says nothing.
+pub(in crate::modes) fn play<C: Contender>(
+    scenario: &Arc<Scenario>,
+    configured: &Configured<C>,
+    seed: SeedStream,
+    watch: &Watch,
+    back: impl FnOnce(&Backdrop<'_, C>) -> Result<Backing<C>, String>,
 ) -> RawTrial {
     let interest = Arc::new(Interest::new(scenario));
     let overrides = scenario.contenders.get(C::NAME).cloned().unwrap_or_default();
@@ -125,22 +196,22 @@ pub fn run<C: Contender>(
     let keeps = !C::profile().promises.at_most_once;
     let shared = Arc::new(Shared::default());
     let clock = Clock::start();
-    let ways = Ways::<BrokerOf<C>> {
-        to_node: Arc::new(Handoff::new()),
-        to_clients: [Arc::new(Handoff::new()), Arc::new(Handoff::new())],
-    };
-
-    let node = node::NodeThread::<C> {
-        config: configured.node.clone(),
+    let backdrop = Backdrop {
+        scenario,
+        configured,
         seed: seed.fork("node"),
         clock,
         shared: shared.clone(),
-        inbox: ways.to_node.clone(),
-        to_clients: ways.to_clients.clone(),
         step,
-        faults: of_the_node(scenario),
+        clients: cast.client_population.len(),
     };
-    let host = |thread: u8| {
+    let backing = back(&backdrop).unwrap_or_else(|reason| {
+        let broken = NodeEnd::broken(reason);
+        shared.stop.store(true, Ordering::Release);
+        Backing { node: Box::new(move || broken), ..inside(&backdrop) }
+    });
+    let Backing { ways: [to_send, to_receive], node, end, late } = backing;
+    let host = |thread: u8, way| {
         Host::<C>::new(
             thread,
             configured.client.clone(),
@@ -148,13 +219,12 @@ pub fn run<C: Contender>(
             cast.clone(),
             shared.clone(),
             clock,
-            ways.to_node.clone(),
-            ways.to_clients[usize::from(thread)].clone(),
+            way,
             step,
         )
     };
     let sending = sending::SendingThread {
-        host: host(SENDERS),
+        host: host(SENDERS, to_send),
         sender: Sender::new(
             scenario,
             seed.fork("workload"),
@@ -166,7 +236,7 @@ pub fn run<C: Contender>(
         scenario: scenario.clone(),
     };
     let receiving = receiving::ReceivingThread {
-        host: host(RECEIVERS),
+        host: host(RECEIVERS, to_receive),
         consumers: Consumers::new(
             scenario.clone(),
             cast.clone(),
@@ -183,9 +253,7 @@ pub fn run<C: Contender>(
     let (mut interrupted, mut broken) = (false, None);
     let (mut node_end, sent_end, mut seen_end) = std::thread::scope(|scope| {
         let spawn = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let node = spawn("node")
-            .spawn_scoped(scope, move || node.run())
-            .expect("the system starts a thread");
+        let node = spawn("node").spawn_scoped(scope, node).expect("the system starts a thread");
         let sending = spawn("senders")
             .spawn_scoped(scope, move || sending.run())
             .expect("the system starts a thread");
@@ -197,22 +265,16 @@ pub fn run<C: Contender>(
             Err(reason) => broken = Some(reason),
         }
         shared.stop.store(true, Ordering::Release);
-        ways.to_node.ring();
-        ways.to_clients.iter().for_each(|way| way.ring());
-        (
-            node.join().expect("the node's thread does not panic"),
-            sending.join().expect("the senders' thread does not panic"),
-            receiving.join().expect("the receivers' thread does not panic"),
-        )
+        let sending = sending.join().expect("the senders' thread does not panic");
+        end();
+        let receiving = receiving.join().expect("the receivers' thread does not panic");
+        (node.join().expect("the node's thread does not panic"), sending, receiving)
     });
     // The threads stop one after another: what one of them let go of when its
     // taker had stopped already is still under way.
-    let mut late = Vec::new();
-    ways.to_node.take(&mut late);
-    node_end.under_way(&late);
-    let mut late = Vec::new();
-    ways.to_clients[usize::from(RECEIVERS)].take(&mut late);
-    for item in &late {
+    let (to_node, to_receivers) = late();
+    node_end.under_way(&to_node);
+    for item in &to_receivers {
         seen_end.host.still_under_way(item, &mut seen_end.undrained);
     }
     assemble::<C>(

@@ -28,7 +28,7 @@ const NAP: Duration = Duration::from_millis(20);
 
 /// What strikes the node or its disk.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum Strike {
+pub(in crate::modes) enum Strike {
     /// The node ends, and this survives.
     Crash(CrashKind),
     /// No sync completes.
@@ -39,7 +39,7 @@ pub(super) enum Strike {
 
 /// A planned fault of the node or its disk.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Planned {
+pub(in crate::modes) struct Planned {
     /// The fault's index in the scenario.
     pub index: usize,
     /// When, nanoseconds since the run's zero.
@@ -51,20 +51,20 @@ pub(super) struct Planned {
 }
 
 /// What the node's thread works with.
-pub(super) struct NodeThread<C: Contender> {
-    pub(super) config: <BrokerOf<C> as Broker>::Config,
-    pub(super) seed: SeedStream,
-    pub(super) clock: Clock,
-    pub(super) shared: Arc<Shared>,
-    pub(super) inbox: Arc<Handoff<ToNode<BrokerOf<C>>>>,
-    pub(super) to_clients: [Arc<Handoff<ToClient<BrokerOf<C>>>>; 2],
-    pub(super) step: u32,
-    pub(super) faults: Vec<Planned>,
+pub(in crate::modes) struct NodeThread<C: Contender> {
+    pub(in crate::modes) config: <BrokerOf<C> as Broker>::Config,
+    pub(in crate::modes) seed: SeedStream,
+    pub(in crate::modes) clock: Clock,
+    pub(in crate::modes) shared: Arc<Shared>,
+    pub(in crate::modes) inbox: Arc<Handoff<ToNode<BrokerOf<C>>>>,
+    pub(in crate::modes) to_clients: [Arc<Handoff<ToClient<BrokerOf<C>>>>; 2],
+    pub(in crate::modes) step: u32,
+    pub(in crate::modes) faults: Vec<Planned>,
 }
 
 /// What the node's thread leaves.
 #[derive(Debug)]
-pub(super) struct NodeEnd<B: Broker> {
+pub(in crate::modes) struct NodeEnd<B: Broker> {
     /// When each connection ended at the node.
     pub closed: Vec<(Time, u32)>,
     /// Messages that went no further.
@@ -101,8 +101,38 @@ pub(super) struct NodeEnd<B: Broker> {
 }
 
 impl<B: Broker> NodeEnd<B> {
+    /// Nothing happened, for this reason.
+    pub(in crate::modes) fn broken(reason: String) -> NodeEnd<B> {
+        let mut end = NodeEnd::new(1);
+        end.broken = Some(reason);
+        end
+    }
+
+    /// Nothing has happened yet; every `step`-th message is sampled.
+    pub(in crate::modes) fn new(step: u32) -> NodeEnd<B> {
+        NodeEnd {
+            closed: Vec::new(),
+            drops: Vec::new(),
+            copies_dropped: Vec::new(),
+            arrived_at: Moments::new(step),
+            transit_ns: 0,
+            undrained_numbers: Vec::new(),
+            sometimes: BTreeMap::new(),
+            faults: Vec::new(),
+            crashes: Vec::new(),
+            cpu_s: 0.0,
+            memory_bytes: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            disk_bytes: 0,
+            syncs: 0,
+            broken: None,
+            marker: std::marker::PhantomData,
+        }
+    }
+
     /// Notes the messages in `items` as on their way to the node.
-    pub(super) fn under_way(&mut self, items: &[ToNode<B>]) {
+    pub(in crate::modes) fn under_way(&mut self, items: &[ToNode<B>]) {
         let numbers = &mut self.undrained_numbers;
         for item in items {
             if let ToNode::Frame { frame, .. } = item {
@@ -133,25 +163,7 @@ struct Running<C: Contender> {
 impl<C: Contender> NodeThread<C> {
     /// Runs until the trial stops.
     pub fn run(self) -> NodeEnd<BrokerOf<C>> {
-        let end = NodeEnd {
-            closed: Vec::new(),
-            drops: Vec::new(),
-            copies_dropped: Vec::new(),
-            arrived_at: Moments::new(self.step),
-            transit_ns: 0,
-            undrained_numbers: Vec::new(),
-            sometimes: BTreeMap::new(),
-            faults: Vec::new(),
-            crashes: Vec::new(),
-            cpu_s: 0.0,
-            memory_bytes: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            disk_bytes: 0,
-            syncs: 0,
-            broken: None,
-            marker: std::marker::PhantomData,
-        };
+        let end = NodeEnd::new(self.step);
         let disk = match FileDisk::fresh() {
             Ok(disk) => disk,
             Err(error) => return NodeEnd { broken: Some(error.to_string()), ..end },

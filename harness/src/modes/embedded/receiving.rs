@@ -23,18 +23,18 @@ use crate::trial::terms::{Terms, durable_name};
 const NAP: Duration = Duration::from_millis(10);
 
 /// What the receivers' thread works with.
-pub(super) struct ReceivingThread<C: Contender> {
-    pub(super) host: Host<C>,
-    pub(super) consumers: Consumers,
-    pub(super) scenario: Arc<Scenario>,
-    pub(super) interest: Arc<Interest>,
+pub(in crate::modes) struct ReceivingThread<C: Contender> {
+    pub(in crate::modes) host: Host<C>,
+    pub(in crate::modes) consumers: Consumers,
+    pub(in crate::modes) scenario: Arc<Scenario>,
+    pub(in crate::modes) interest: Arc<Interest>,
     /// What the contender makes of each population's subscription.
-    pub(super) terms: Vec<Option<Terms>>,
+    pub(in crate::modes) terms: Vec<Option<Terms>>,
 }
 
 /// What it leaves.
 #[derive(Debug)]
-pub(super) struct ReceivingEnd<C: Contender> {
+pub(in crate::modes) struct ReceivingEnd<C: Contender> {
     /// Its clients.
     pub host: Host<C>,
     /// The receiving half.
@@ -232,8 +232,7 @@ impl<C: Contender> Running<C> {
             until = until.min(at.unwrap_or(until));
         }
         let mut batch = self.host.spare();
-        let inbox = self.host.inbox().clone();
-        let any = inbox.wait(&mut batch, until.since(now));
+        let any = self.host.wait(&mut batch, until.since(now));
         for item in batch.drain(..) {
             self.host.take(item, clock.now(), &mut self.room);
         }
@@ -424,9 +423,9 @@ impl<C: Contender> Running<C> {
 
     fn finish(mut self, cpu_s: f64) -> ReceivingEnd<C> {
         let mut undrained = self.host.unread();
+        self.host.way().conclude();
         let mut rest = self.host.spare();
-        let inbox = self.host.inbox().clone();
-        inbox.take(&mut rest);
+        self.host.wait(&mut rest, Duration::ZERO);
         for item in &rest {
             self.host.still_under_way(item, &mut undrained);
         }

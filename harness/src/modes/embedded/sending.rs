@@ -24,16 +24,16 @@ const SPIN: Duration = Duration::from_micros(100);
 const NAP: Duration = Duration::from_millis(10);
 
 /// What the senders' thread works with.
-pub(super) struct SendingThread<C: Contender> {
-    pub(super) host: Host<C>,
-    pub(super) sender: Sender,
-    pub(super) sending_ends_ns: u64,
-    pub(super) scenario: Arc<Scenario>,
+pub(in crate::modes) struct SendingThread<C: Contender> {
+    pub(in crate::modes) host: Host<C>,
+    pub(in crate::modes) sender: Sender,
+    pub(in crate::modes) sending_ends_ns: u64,
+    pub(in crate::modes) scenario: Arc<Scenario>,
 }
 
 /// What it leaves.
 #[derive(Debug)]
-pub(super) struct SendingEnd<C: Contender> {
+pub(in crate::modes) struct SendingEnd<C: Contender> {
     /// Its clients.
     pub host: Host<C>,
     /// The sending half.
@@ -161,6 +161,7 @@ impl<C: Contender> SendingThread<C> {
             }
         }
         self.host.flush();
+        self.host.way().conclude();
         let cpu_s = cpu.used_s();
         let cut =
             if clock.now() < ends { clock.now().nanos_since(zero) } else { self.sending_ends_ns };
@@ -185,8 +186,7 @@ impl<C: Contender> SendingThread<C> {
         declared.unsupported = unsupported;
         while declared.answered < asked && declared.failed.is_none() && !self.host.stopped() {
             let mut batch = self.host.spare();
-            let inbox = self.host.inbox().clone();
-            inbox.wait(&mut batch, Duration::from_millis(2));
+            self.host.wait(&mut batch, Duration::from_millis(2));
             for item in batch.drain(..) {
                 self.host.take(item, clock.now(), &mut declared);
             }
@@ -262,8 +262,7 @@ impl<C: Contender> SendingThread<C> {
     /// Takes what came for the clients, waiting for up to `patience`.
     fn pump(&mut self, clock: Clock, patience: Duration) {
         let mut batch = self.host.spare();
-        let inbox = self.host.inbox().clone();
-        inbox.wait(&mut batch, patience);
+        self.host.wait(&mut batch, patience);
         let mut sink = Ends(&mut self.sender);
         for item in batch.drain(..) {
             self.host.take(item, clock.now(), &mut sink);

@@ -112,7 +112,7 @@ fn history() -> impl Strategy<Value = History> {
             prop::collection::vec(away, 0..12),
             prop::collection::vec(0..scopes as u32, 0..2),
             0..4_u64,
-            prop::sample::select(vec![Duty::Fleeting, Duty::Kept, Duty::Settled]),
+            prop::sample::select(vec![Duty::Fleeting, Duty::Waiting, Duty::Kept, Duty::Settled]),
             prop::collection::btree_set(0..100_usize, 0..4),
             any::<bool>(),
         )
@@ -152,9 +152,13 @@ impl History {
                     && at <= away.until_ns
             })
         };
-        let duty = if acked { self.duty } else { Duty::Fleeting };
-        let away = duty == Duty::Fleeting
-            && (from..=from + self.transit_ns).any(|at| {
+        let kept = matches!(self.duty, Duty::Kept | Duty::Settled);
+        let duty = if kept && !acked { Duty::Fleeting } else { self.duty };
+        // No absence in the model ends later than this.
+        let wait_ns = if duty == Duty::Waiting { 1_000 } else { self.transit_ns };
+        let is_owed = matches!(duty, Duty::Kept | Duty::Settled);
+        let away = !is_owed
+            && (from..=from + wait_ns).any(|at| {
                 if self.emulated[scope] {
                     gone(message.number % self.seats[scope], at)
                 } else {
@@ -176,8 +180,7 @@ impl History {
         let for_all = || {
             message.copies.iter().rev().find_map(|(expected, fate)| match fate {
                 Fate::DroppedForAll(cause)
-                    if *expected
-                        && (ends_it(*cause) || (duty == Duty::Fleeting && believed(*cause))) =>
+                    if *expected && (ends_it(*cause) || (!is_owed && believed(*cause))) =>
                 {
                     Some(*cause)
                 }

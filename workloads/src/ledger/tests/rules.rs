@@ -153,6 +153,17 @@ fn what_was_acknowledged_must_be_kept_for_subscribers_that_are_away() {
 }
 
 #[test]
+fn what_waits_for_a_subscription_is_forgotten_when_it_ends() {
+    let mut run = one_missing(Attempt::Acked);
+    run.away = vec![Away { scope: 0, seat: 0, from_ns: 50, until_ns: 60 }];
+    assert_eq!(fates(&run), (9, 0, 1, 0), "it was sent and should have come long before");
+    run.duty = Duty::Waiting;
+    assert_eq!(fates(&run), (9, 1, 0, 0), "it may have waited until then");
+    run.away = vec![Away { scope: 0, seat: 0, from_ns: 0, until_ns: 3 }];
+    assert_eq!(fates(&run), (9, 0, 1, 0), "the subscription was in force again, and stayed");
+}
+
+#[test]
 fn what_was_acknowledged_comes_again_until_it_is_settled() {
     let dropped = |cause, scope| {
         let mut run = one_missing(Attempt::Acked);

@@ -89,19 +89,21 @@ impl Consumer {
             self.ask_committed(cx);
         }
         let has_positions = self.positions.is_some();
-        let start = self.start;
+        let (start, since_ms) = (self.start, self.since_ms);
         let open = self.partitions.iter_mut().filter(|(_, partition)| {
             let knows = !has_positions || partition.has_no_commit || partition.from.is_some();
             partition.position.is_none() && knows && partition.is_due(now)
         });
         let mut wanted = Vec::new();
         for (id, partition) in open {
+            let since_ms = since_ms.filter(|_| partition.end.is_some());
             match partition.from.unwrap_or(start) {
                 Start::Sequence(offset) => {
                     let offset = i64::try_from(offset).unwrap_or(i64::MAX);
                     partition.seek(offset, -1);
                 }
-                Start::New | Start::Last => wanted.push((*id, LATEST)),
+                Start::New => wanted.push((*id, since_ms.unwrap_or(LATEST))),
+                Start::Last => wanted.push((*id, LATEST)),
                 Start::All => wanted.push((*id, EARLIEST)),
                 Start::Time(time) => wanted.push((*id, cx.config.unix_ms(time))),
             }
@@ -453,9 +455,22 @@ impl Consumer {
                     }
                     continue;
                 }
+                let end = partition.end.take();
                 if data.offset < 0 {
                     // Nothing is as late as that: it begins with what comes.
-                    partition.from = Some(Start::New);
+                    match end {
+                        Some((end, epoch)) => partition.seek(end, epoch),
+                        None => partition.from = Some(Start::New),
+                    }
+                    continue;
+                }
+                if self.since_ms.is_some()
+                    && end.is_none()
+                    && partition.from.unwrap_or(self.start) == Start::New
+                {
+                    // The position is lost, and the end is too late: what came
+                    // since the subscription is in force is looked for.
+                    partition.end = Some((data.offset, data.leader_epoch));
                     continue;
                 }
                 let is_last = partition.from.unwrap_or(self.start) == Start::Last;
@@ -490,10 +505,16 @@ impl Consumer {
                 if data.error_code != 0 {
                     partition.retry_at = Some(retry_at);
                 } else if data.committed_offset >= 0 {
+                    self.remembered.remove(&id);
                     partition.seek(data.committed_offset, data.committed_leader_epoch);
                     partition.committed = Some(data.committed_offset);
                     // The log may have been cut since that was committed.
                     partition.is_doubtful = partition.epoch >= 0;
+                } else if let Some((offset, epoch)) = self.remembered.remove(&id) {
+                    // The group's word was lost; nobody else has read on since.
+                    partition.seek(offset, epoch);
+                    partition.is_doubtful = partition.epoch >= 0;
+                    self.doubt_at = cx.metadata.want();
                 } else {
                     partition.has_no_commit = true;
                 }

@@ -112,6 +112,12 @@ pub(super) struct Consumer {
     doubt_at: u64,
     seen_metadata: u64,
     partitions: BTreeMap<PartitionId, Partition>,
+    /// Where it was in partitions that a group has taken away from it. That only
+    /// counts where the group's own word on them is lost.
+    remembered: BTreeMap<PartitionId, (i64, i32)>,
+    /// When it came into force, in Unix milliseconds: from then on nothing is
+    /// passed over, whatever becomes of positions.
+    since_ms: Option<i64>,
     last_served: Option<PartitionId>,
     opens: Opens,
     asked: Asked,
@@ -180,6 +186,8 @@ impl Consumer {
             doubt_at: 0,
             seen_metadata: u64::MAX,
             partitions: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            since_ms: None,
             last_served: None,
             opens: Opens::default(),
             asked: Asked::default(),
@@ -356,7 +364,11 @@ impl Consumer {
     }
 
     fn drop_partition(&mut self, id: PartitionId, cx: &mut Cx<'_>) {
-        self.partitions.remove(&id);
+        if let Some(partition) = self.partitions.remove(&id)
+            && partition.position.is_some()
+        {
+            self.remembered.insert(id, (partition.settled.position(), partition.epoch));
+        }
         if self.opens.forget(id, i64::MIN) > 0 {
             cx.out.note(Note::Sometimes("rebalanced mid-flight"));
         }
@@ -385,8 +397,15 @@ impl Consumer {
         if self.is_announced || !self.has_begun || !is_stable || !self.unknown.is_empty() {
             return;
         }
-        if self.partitions.values().all(|partition| partition.position.is_some()) {
+        let commits = self.positions.is_some();
+        let is_placed = |partition: &Partition| {
+            // Until its first position is stored, whoever takes over would begin
+            // at the end.
+            partition.position.is_some() && (!commits || partition.committed.is_some())
+        };
+        if self.partitions.values().all(is_placed) {
             self.is_announced = true;
+            self.since_ms = Some(cx.config.unix_ms(cx.now));
             if !self.is_inbox {
                 cx.out.outcome(self.ticket, Outcome::Done);
             }

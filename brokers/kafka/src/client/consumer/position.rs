@@ -64,6 +64,9 @@ pub(super) struct Partition {
     pub committed: Option<i64>,
     /// The committed offset was asked for, and there is none.
     pub has_no_commit: bool,
+    /// Where the log ended when its first record since some time was looked for:
+    /// that is where reading begins if there is none.
+    pub end: Option<(i64, i32)>,
     /// Where it is to be read from, where that is not where the subscription is.
     pub from: Option<Start>,
     /// Whether the log may have been cut since it was read: the epoch tells.

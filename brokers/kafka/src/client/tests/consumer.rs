@@ -89,6 +89,14 @@ fn fetching(rig: &Rig) -> Option<i64> {
     })
 }
 
+/// The timestamp that the search under way asks for.
+fn listing(rig: &Rig) -> Option<i64> {
+    rig.asked.iter().find_map(|(_, up)| match &up.request {
+        Request::ListOffsets(request) => Some(request.topics[0].partitions[0].timestamp),
+        _ => None,
+    })
+}
+
 fn committing(rig: &Rig) -> Option<i64> {
     rig.asked.iter().find_map(|(_, up)| match &up.request {
         Request::OffsetCommit(request) => Some(request.topics[0].partitions[0].committed_offset),
@@ -134,7 +142,23 @@ fn a_position_that_the_log_does_not_have_is_reset() {
     assert_eq!(fetching(&rig), Some(5));
     answer!(rig, Fetch, fetched(1, 0, &[]));
     answer!(rig, ListOffsets, listed(77));
-    assert_eq!(fetching(&rig), Some(77));
+    // The end is too late for what came since the subscription is in force.
+    assert_eq!(listing(&rig), Some(0));
+    answer!(rig, ListOffsets, listed(70));
+    assert_eq!(fetching(&rig), Some(70));
+    answer!(rig, Fetch, fetched(1, 0, &[]));
+    answer!(rig, ListOffsets, listed(80));
+    answer!(rig, ListOffsets, listed(-1));
+    assert_eq!(fetching(&rig), Some(80), "nothing has come since");
+}
+
+#[test]
+fn one_that_reads_from_the_start_goes_back_to_it() {
+    let mut rig = Rig::new(ClientConfig::default());
+    rig.subscribe("t", Start::All, Flow::default());
+    answer!(rig, ListOffsets, listed(9));
+    answer!(rig, Fetch, fetched(1, 0, &[]));
+    assert_eq!(listing(&rig), Some(-2));
 }
 
 #[test]
@@ -165,9 +189,11 @@ fn without_a_commit_it_begins_where_it_was_told_and_says_so() {
     let ticket = rig.subscribe("t", Start::All, explicit());
     answer!(rig, OffsetFetch, committed(-1));
     answer!(rig, ListOffsets, listed(3));
-    assert!(matches!(rig.outcome(ticket), Some(Outcome::Done)));
     rig.advance_to(Time::from_millis(1));
     assert_eq!(committing(&rig), Some(3));
+    assert!(rig.outcome(ticket).is_none(), "whoever took over now would begin elsewhere");
+    answer!(rig, OffsetCommit, has_committed());
+    assert!(matches!(rig.outcome(ticket), Some(Outcome::Done)));
 }
 
 #[test]

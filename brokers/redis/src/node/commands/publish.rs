@@ -3,7 +3,7 @@
 use broker_contract::{Cause, CloseReason, ConnId, Effects, IDENTITY_LEN, Time};
 
 use crate::frame::{self, Body, Down, Kind, Proto, Reply, Text};
-use crate::node::conn::{Conns, Verdict};
+use crate::node::conn::{Conns, Verdict, gate};
 use crate::node::timers::Timers;
 use crate::node::{Redis, RedisConfig, Scratch};
 
@@ -29,12 +29,17 @@ impl Redis {
         };
         // The publisher is still open: whoever is cut is closed behind the reply.
         let reply = Reply::Integer(i64::from(receivers));
-        let verdict = self.conns.get_mut(conn).pend(reply.wire_len() as u64, now, &self.config);
-        out.send_with(ConnId(conn), || Down::Reply(Reply::Integer(i64::from(receivers))));
-        if verdict != Verdict::Fine {
-            self.over(now, conn, verdict, out);
+        let state = self.conns.get_mut(conn);
+        if !state.is(gate::SILENT) {
+            let verdict = state.pend(reply.wire_len() as u64, now, &self.config);
+            out.send_with(ConnId(conn), || Down::Reply(Reply::Integer(i64::from(receivers))));
+            if verdict != Verdict::Fine {
+                self.over(now, conn, verdict, out);
+            }
         }
-        if !self.scratch.own.is_empty() || !self.scratch.cut.is_empty() {
+        let left_over = !self.scratch.own.is_empty() || !self.scratch.cut.is_empty();
+        // In a transaction they follow its whole answer.
+        if left_over && !self.executing {
             self.conclude(now, conn, out);
         }
     }
@@ -104,7 +109,7 @@ impl Redis {
 
     /// Own pushes behind the reply, and an end for those who were cut.
     #[inline(never)]
-    fn conclude(&mut self, now: Time, conn: u32, out: &mut Effects<Self>) {
+    pub(super) fn conclude(&mut self, now: Time, conn: u32, out: &mut Effects<Self>) {
         let mut own = std::mem::take(&mut self.scratch.own);
         own.drain(..).for_each(|push| self.send(now, conn, push, out));
         self.scratch.own = own;
@@ -177,7 +182,8 @@ impl Delivery<'_> {
         match state.pend_until(self.alert, self.len, self.now, self.config) {
             Verdict::Fine => {}
             Verdict::SoftBegins => {
-                self.timers.watch_soft(self.now + self.config.pubsub_soft, state.id, conn);
+                let due = self.now + self.config.limit(state.class()).soft;
+                self.timers.watch_soft(due, state.id, conn);
             }
             Verdict::Cut => self.scratch.cut.push(conn),
         }

@@ -2,41 +2,31 @@
 
 use broker_contract::{Effects, Time};
 
-use crate::frame::{Kind, PubSub, Reply, Text};
+use crate::frame::{Kind, Reply, Text, Verb};
 use crate::glob;
 use crate::node::Redis;
 
-const HELP: &[&str] = &[
-    "PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "CHANNELS [<pattern>]",
-    "    Return the currently active channels matching a <pattern> (default: '*').",
-    "NUMPAT",
-    "    Return number of subscriptions to patterns.",
-    "NUMSUB [<channel> ...]",
-    "    Return the number of subscribers for the specified channels, excluding",
-    "    pattern subscriptions(default: no channels).",
-    "SHARDCHANNELS [<pattern>]",
-    "    Return the currently active shard level channels matching a <pattern> (default: '*').",
-    "SHARDNUMSUB [<shardchannel> ...]",
-    "    Return the number of subscribers for the specified shard level channel(s)",
-    "HELP",
-    "    Prints this help.",
-];
-
 impl Redis {
-    pub(super) fn pubsub(&mut self, now: Time, conn: u32, query: &PubSub, out: &mut Effects<Self>) {
-        let reply = match query {
-            PubSub::Channels(pattern) => self.active(Kind::Channel, pattern.as_deref()),
-            PubSub::ShardChannels(pattern) => self.active(Kind::Shard, pattern.as_deref()),
-            PubSub::NumSub(names) => self.subscriber_counts(Kind::Channel, names),
-            PubSub::ShardNumSub(names) => self.subscriber_counts(Kind::Shard, names),
-            PubSub::NumPat => Reply::Integer(self.topics.count(Kind::Pattern) as i64),
-            PubSub::Help => Reply::Array(HELP.iter().map(|text| Reply::Simple(text)).collect()),
+    pub(super) fn pubsub(
+        &mut self,
+        now: Time,
+        conn: u32,
+        verb: Verb,
+        args: &[Text],
+        out: &mut Effects<Self>,
+    ) {
+        let reply = match (verb, args) {
+            (Verb::PubSubNumPat, _) => Reply::Integer(self.topics.count(Kind::Pattern) as i64),
+            (Verb::PubSubNumSub, names) => self.subscriber_counts(Kind::Channel, names),
+            (Verb::PubSubShardNumSub, names) => self.subscriber_counts(Kind::Shard, names),
+            (Verb::PubSubChannels, [] | [_]) => self.active(Kind::Channel, args.first()),
+            (Verb::PubSubShardChannels, [] | [_]) => self.active(Kind::Shard, args.first()),
+            _ => return self.wrong_options(now, conn, verb, out),
         };
         self.reply(now, conn, reply, out);
     }
 
-    fn active(&self, kind: Kind, pattern: Option<&[u8]>) -> Reply {
+    fn active(&self, kind: Kind, pattern: Option<&Text>) -> Reply {
         let topics = self.topics.of_kind(kind);
         let wanted = topics.filter(|topic| {
             pattern.is_none_or(|pattern| glob::matches(pattern, topic.name.bytes()))

@@ -2,7 +2,7 @@
 
 use broker_contract::{Effects, Time};
 
-use crate::frame::{Change, Down, Kind, Text};
+use crate::frame::{Change, Down, Kind, Text, Up};
 use crate::node::Redis;
 
 impl Redis {
@@ -16,12 +16,22 @@ impl Redis {
         out: &mut Effects<Self>,
     ) {
         if topics.is_empty() {
-            let name = Down::confirmation_name(Change::Subscribe, kind);
-            self.wrong_arity(now, conn, name, out);
+            // No words are ever read as this.
+            if let Some(verb) = (Up::Subscribe { kind, topics: [].into() }).verb() {
+                self.wrong_arity(now, conn, verb, out);
+            }
+            return;
+        }
+        if kind == Kind::Shard && self.executing {
+            // The other two kinds may; the original's own exception has one.
+            let text = "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client";
+            self.error(now, conn, text, out);
             return;
         }
         for topic in topics {
+            let class = self.conns.get(conn).class();
             self.topics.add(&mut self.conns, conn, kind, topic);
+            self.changed_class(conn, class);
             self.confirm(now, conn, Change::Subscribe, kind, Some(topic.clone()), out);
             // Confirmations are output too, and may be what is too much.
             if !self.conns.is_open(conn) {
@@ -53,7 +63,9 @@ impl Redis {
             topics
         };
         for topic in topics {
+            let class = self.conns.get(conn).class();
             self.topics.remove(&mut self.conns, conn, kind, topic);
+            self.changed_class(conn, class);
             self.confirm(now, conn, Change::Unsubscribe, kind, Some(topic.clone()), out);
             if !self.conns.is_open(conn) {
                 return;
@@ -61,6 +73,15 @@ impl Redis {
         }
     }
 
+    /// Other limits apply to subscribers: the time over the soft one starts anew.
+    fn changed_class(&mut self, conn: u32, before: crate::node::conn::Class) {
+        let state = self.conns.get_mut(conn);
+        if state.class() != before {
+            state.soft_since = Time::MAX;
+        }
+    }
+
+    /// Confirmations are pushes: CLIENT REPLY OFF does not hold them back.
     fn confirm(
         &mut self,
         now: Time,

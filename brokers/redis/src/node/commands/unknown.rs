@@ -1,36 +1,13 @@
 //! What is no command, or a command with a wrong number of arguments.
 
-use broker_contract::{Effects, Time};
+use broker_contract::{CloseReason, Effects, Time};
 
-use crate::frame::Text;
+use super::options::is;
+use crate::frame::{Mistake, Text, Verb, resolve};
 use crate::node::Redis;
 
 /// Bytes of the name, and of all arguments together, that an error repeats.
 const SHOWN: usize = 128;
-
-/// Commands that exist, so that what arrives here has the wrong arguments.
-const COMMANDS: &[&str] = &[
-    "subscribe",
-    "psubscribe",
-    "ssubscribe",
-    "unsubscribe",
-    "punsubscribe",
-    "sunsubscribe",
-    "publish",
-    "spublish",
-    "ping",
-    "echo",
-    "hello",
-    "select",
-    "quit",
-    "reset",
-];
-
-/// Commands that have subcommands, and these.
-const CONTAINERS: &[(&str, &[&str])] = &[
-    ("pubsub", &["channels", "numsub", "numpat", "shardchannels", "shardnumsub", "help"]),
-    ("client", &["setname", "getname", "id"]),
-];
 
 impl Redis {
     pub(super) fn unknown(
@@ -41,16 +18,35 @@ impl Redis {
         args: &[Text],
         out: &mut Effects<Self>,
     ) {
-        let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
-        if COMMANDS.contains(&&*lower) {
-            self.wrong_arity(now, conn, &lower, out);
-        } else if let Some((_, subcommands)) =
-            CONTAINERS.iter().find(|(container, _)| *container == lower)
-        {
-            self.unknown_subcommand(now, conn, &lower, subcommands, args, out);
-        } else {
-            let text = unknown_command(name, args);
-            self.error(now, conn, &text, out);
+        // A web page that makes a browser talk to this port: nothing that it says
+        // is carried out.
+        if is(name, "post") || is(name, "host:") {
+            self.close(conn, CloseReason::Protocol("HTTP is not spoken here"), out);
+            return;
+        }
+        let (verb, text) = match resolve(name, args) {
+            Err(Mistake::Arity(verb)) => (Some(verb), arity(verb)),
+            Err(Mistake::Subcommand(parent)) => {
+                let given = args.first().map_or(&b""[..], |arg| arg);
+                let upper = parent.name().to_ascii_uppercase();
+                let given = shown(given, SHOWN);
+                (None, format!("ERR unknown subcommand '{given}'. Try {upper} HELP."))
+            }
+            Err(Mistake::Unknown) => (None, unknown_command(name, args)),
+            // The only command whose table takes more than it does, or one that is
+            // too long for a frame.
+            Ok((verb, _)) => (Some(verb), arity(verb)),
+        };
+        if let Some(verb) = verb {
+            self.stats.rejected(verb);
+        }
+        match verb {
+            // An attempt to carry out a transaction ends it.
+            Some(Verb::Exec) => self.refuse(now, conn, Verb::Exec, &text, out),
+            _ => {
+                self.spoil_transaction(conn);
+                self.error(now, conn, &text, out);
+            }
         }
     }
 
@@ -58,42 +54,31 @@ impl Redis {
         &mut self,
         now: Time,
         conn: u32,
-        name: &str,
+        verb: Verb,
         out: &mut Effects<Self>,
     ) {
-        let text = format!("ERR wrong number of arguments for '{name}' command");
-        self.error(now, conn, &text, out);
+        self.error(now, conn, &arity(verb), out);
     }
 
-    fn unknown_subcommand(
+    /// A subcommand with options that it does not have.
+    pub(super) fn wrong_options(
         &mut self,
         now: Time,
         conn: u32,
-        container: &str,
-        subcommands: &[&str],
-        args: &[Text],
+        verb: Verb,
         out: &mut Effects<Self>,
     ) {
-        let Some(given) = args.first() else {
-            self.wrong_arity(now, conn, container, out);
-            return;
-        };
-        let given = shown(given, SHOWN);
-        let lower = given.to_ascii_lowercase();
-        let upper = container.to_ascii_uppercase();
-        let text = match &*lower {
-            // These two take an optional argument, which the original checks by itself.
-            "channels" | "shardchannels" if container == "pubsub" => format!(
-                "ERR unknown subcommand or wrong number of arguments for '{given}'. Try {upper} \
-                 HELP."
-            ),
-            _ if subcommands.contains(&&*lower) => {
-                format!("ERR wrong number of arguments for '{container}|{lower}' command")
-            }
-            _ => format!("ERR unknown subcommand '{given}'. Try {upper} HELP."),
-        };
+        let name = verb.name().to_ascii_uppercase();
+        let (command, own) = name.split_once('|').unwrap_or((&name, ""));
+        let text = format!(
+            "ERR unknown subcommand or wrong number of arguments for '{own}'. Try {command} HELP."
+        );
         self.error(now, conn, &text, out);
     }
+}
+
+fn arity(verb: Verb) -> String {
+    format!("ERR wrong number of arguments for '{}' command", verb.name())
 }
 
 fn unknown_command(name: &[u8], args: &[Text]) -> String {

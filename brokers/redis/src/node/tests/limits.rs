@@ -15,8 +15,8 @@ fn at(seconds: u64) -> Time {
 
 /// Limits of 1,000 and 400 bytes for 60 s; a message is a little over 100 bytes.
 fn tight() -> Bed {
-    let config =
-        RedisConfig { pubsub_hard_bytes: 1_000, pubsub_soft_bytes: 400, ..RedisConfig::default() };
+    let mut config = RedisConfig::default();
+    (config.pubsub.hard_bytes, config.pubsub.soft_bytes) = (1_000, 400);
     let mut bed = Bed::new(config);
     bed.connect(0);
     bed.connect(1);
@@ -121,8 +121,8 @@ fn a_publisher_that_is_cut_by_its_own_messages_gets_its_reply() {
 
 #[test]
 fn zero_is_no_limit() {
-    let config =
-        RedisConfig { pubsub_hard_bytes: 0, pubsub_soft_bytes: 0, ..RedisConfig::default() };
+    let mut config = RedisConfig::default();
+    (config.pubsub.hard_bytes, config.pubsub.soft_bytes) = (0, 0);
     let mut bed = Bed::new(config);
     bed.connect(0);
     bed.connect(1);

@@ -143,8 +143,7 @@ fn one_client_may_hold_very_many_subscriptions() {
     let mut bed = Bed::open(2);
     let names: Vec<String> = (0..100_000).map(|n| format!("c{n}")).collect();
     let all = texts(&names);
-    bed.node.config.pubsub_hard_bytes = 0;
-    bed.node.config.pubsub_soft_bytes = 0;
+    bed.node.config.pubsub = crate::OutputLimit::default();
     bed.send(1, Up::Subscribe { kind: Kind::Channel, topics: all.clone() });
     // Twice is once, and neither direction takes quadratic time.
     bed.send(1, Up::Subscribe { kind: Kind::Channel, topics: all.clone() });

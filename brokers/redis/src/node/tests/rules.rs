@@ -2,8 +2,8 @@
 
 use broker_contract::{ConnId, FrameError, Identity, Input};
 
-use super::Bed;
-use crate::frame::{ClientCommand, PubSub, Up, text, texts};
+use super::{Bed, parse};
+use crate::frame::{Up, text, texts};
 
 #[test]
 fn a_message_reaches_exact_subscribers_then_patterns_in_their_order() {
@@ -71,7 +71,7 @@ fn a_subscribed_resp2_connection_may_do_little_else() {
     };
     assert_eq!(bed.run(0, "PUBLISH a b"), [refused("publish")]);
     assert_eq!(bed.run(0, "HELLO 3"), [refused("hello")]);
-    assert_eq!(bed.send(0, Up::Client(ClientCommand::Id)), [refused("client|id")]);
+    assert_eq!(bed.send(0, parse("CLIENT ID")), [refused("client|id")]);
     assert_eq!(
         bed.run(0, "GET x"),
         ["0< -ERR unknown command 'GET', with args beginning with: 'x' "]
@@ -113,7 +113,7 @@ fn hello_switches_the_version_and_says_who_answers() {
     assert_eq!(bed.run(0, "HELLO 3"), [answer(3)]);
     assert_eq!(bed.run(0, "HELLO"), [answer(3)]);
     assert_eq!(bed.run(0, "HELLO 2 AUTH default any SETNAME me"), [answer(2)]);
-    assert_eq!(bed.send(0, Up::Client(ClientCommand::GetName)), ["0< 'me'"]);
+    assert_eq!(bed.send(0, parse("CLIENT GETNAME")), ["0< 'me'"]);
     assert_eq!(bed.run(0, "HELLO 4"), ["0< -NOPROTO unsupported protocol version"]);
     assert_eq!(
         bed.run(0, "HELLO x"),
@@ -134,14 +134,14 @@ fn hello_switches_the_version_and_says_who_answers() {
 #[test]
 fn connection_commands_answer_as_the_original() {
     let mut bed = Bed::open(1);
-    let get_name = || Up::Client(ClientCommand::GetName);
-    let set_name = |name: &str| Up::Client(ClientCommand::SetName(text(name)));
+    let get_name = || parse("CLIENT GETNAME");
+    let set_name = |name: &str| Up::from_args(&["CLIENT", "SETNAME", name]).expect("words");
     assert_eq!(bed.send(0, get_name()), ["0< (nil 2)"]);
     assert_eq!(bed.send(0, set_name("me")), ["0< +OK"]);
     assert_eq!(bed.send(0, get_name()), ["0< 'me'"]);
     assert_eq!(bed.send(0, set_name("")), ["0< +OK"]);
     assert_eq!(bed.send(0, get_name()), ["0< (nil 2)"]);
-    assert_eq!(bed.send(0, Up::Client(ClientCommand::Id)), ["0< :1"]);
+    assert_eq!(bed.send(0, parse("CLIENT ID")), ["0< :1"]);
     assert_eq!(bed.run(0, "ECHO hi"), ["0< 'hi'"]);
     assert_eq!(bed.run(0, "SELECT 15"), ["0< +OK"]);
     assert_eq!(bed.run(0, "SELECT 16"), ["0< -ERR DB index is out of range"]);
@@ -154,9 +154,9 @@ fn reset_and_quit() {
     let mut bed = Bed::open(2);
     bed.hello3(0);
     bed.run(0, "SUBSCRIBE a b");
-    bed.send(0, Up::Client(ClientCommand::SetName(text("me"))));
+    bed.send(0, parse("CLIENT SETNAME me"));
     assert_eq!(bed.run(0, "RESET"), ["0< +RESET"]);
-    assert_eq!(bed.send(0, Up::Client(ClientCommand::GetName)), ["0< (nil 2)"]);
+    assert_eq!(bed.send(0, parse("CLIENT GETNAME")), ["0< (nil 2)"]);
     assert_eq!(bed.run(1, "PUBLISH a x"), ["1< :0"]);
     bed.run(0, "SUBSCRIBE a");
     assert_eq!(bed.run(0, "QUIT"), ["0< +OK", "0 closed: Requested"]);
@@ -165,7 +165,7 @@ fn reset_and_quit() {
     assert_eq!(bed.run(0, "PING"), [] as [&str; 0]);
     // The number is used again by somebody else, who has another id.
     bed.connect(0);
-    assert_eq!(bed.send(0, Up::Client(ClientCommand::Id)), ["0< :3"]);
+    assert_eq!(bed.send(0, parse("CLIENT ID")), ["0< :3"]);
 }
 
 #[test]
@@ -176,15 +176,15 @@ fn pubsub_shows_what_is_subscribed_to() {
     bed.run(2, "PSUBSCRIBE a* b*");
     bed.run(1, "PSUBSCRIBE a*");
     bed.run(1, "SSUBSCRIBE s");
-    let mut ask = |query| bed.send(0, Up::PubSub(query));
-    assert_eq!(ask(PubSub::Channels(None)), ["0< ['news.a' 'news.b' 'other']"]);
-    assert_eq!(ask(PubSub::Channels(Some(text("news.?")))), ["0< ['news.a' 'news.b']"]);
-    assert_eq!(ask(PubSub::NumSub(texts(["news.a", "x"]))), ["0< ['news.a' :2 'x' :0]"]);
-    assert_eq!(ask(PubSub::NumSub(texts([""; 0]))), ["0< []"]);
-    assert_eq!(ask(PubSub::NumPat), ["0< :2"]);
-    assert_eq!(ask(PubSub::ShardChannels(None)), ["0< ['s']"]);
-    assert_eq!(ask(PubSub::ShardNumSub(texts(["s"]))), ["0< ['s' :1]"]);
-    assert!(ask(PubSub::Help)[0].contains("+NUMPAT"));
+    let mut ask = |query: &str| bed.run(0, &format!("PUBSUB {query}"));
+    assert_eq!(ask("CHANNELS"), ["0< ['news.a' 'news.b' 'other']"]);
+    assert_eq!(ask("CHANNELS news.?"), ["0< ['news.a' 'news.b']"]);
+    assert_eq!(ask("NUMSUB news.a x"), ["0< ['news.a' :2 'x' :0]"]);
+    assert_eq!(ask("NUMSUB"), ["0< []"]);
+    assert_eq!(ask("NUMPAT"), ["0< :2"]);
+    assert_eq!(ask("SHARDCHANNELS"), ["0< ['s']"]);
+    assert_eq!(ask("SHARDNUMSUB s"), ["0< ['s' :1]"]);
+    assert!(ask("HELP")[0].contains("+numpat +Counts distinct patterns."));
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn unknown_commands_and_wrong_arguments_get_the_original_errors() {
         ("pubsub numpat x", "-ERR wrong number of arguments for 'pubsub|numpat' command"),
         (
             "pubsub channels a b",
-            "-ERR unknown subcommand or wrong number of arguments for 'channels'. Try PUBSUB HELP.",
+            "-ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP.",
         ),
         ("client id x", "-ERR wrong number of arguments for 'client|id' command"),
         ("client foo x", "-ERR unknown subcommand 'foo'. Try CLIENT HELP."),

@@ -1,0 +1,185 @@
+//! What a server counts, and how others read it.
+
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use broker_contract::Cause;
+
+/// How long a peer that asks for metrics may take over its question.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+macro_rules! counters {
+    ($($field:ident: $kind:literal, $help:literal;)*) => {
+        /// Plain counters of one server, kept by its thread.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Counts {
+            $(#[doc = $help] pub $field: u64,)*
+        }
+
+        /// The same where other threads can read them. A server's thread copies
+        /// its counters here once a turn, so that counting costs no atomics.
+        #[derive(Debug, Default)]
+        pub struct Published {
+            $($field: AtomicU64,)*
+            is_ready: AtomicBool,
+        }
+
+        impl Published {
+            /// Makes `counts` visible.
+            pub fn publish(&self, counts: &Counts) {
+                $(self.$field.store(counts.$field, Ordering::Relaxed);)*
+            }
+
+            /// What was last made visible.
+            pub fn read(&self) -> Counts {
+                Counts { $($field: self.$field.load(Ordering::Relaxed),)* }
+            }
+        }
+
+        const DESCRIBED: &[(&str, &str, &str, fn(&Counts) -> u64)] = &[
+            $((stringify!($field), $kind, $help, |counts| counts.$field),)*
+        ];
+    };
+}
+
+counters! {
+    connections: "gauge", "Connections that are open.";
+    accepted_total: "counter", "Connections that were accepted.";
+    closed_by_peer_total: "counter", "Connections that the peer ended.";
+    closed_by_node_total: "counter", "Connections that the broker ended.";
+    closed_slow_total: "counter", "Connections closed because their peer read too slowly.";
+    closed_by_limit_total: "counter", "Connections closed by a limit of the machine.";
+    malformed_total: "counter", "Connections whose bytes were no frames.";
+    frames_in_total: "counter", "Frames read.";
+    frames_out_total: "counter", "Frames written.";
+    bytes_in_total: "counter", "Bytes read.";
+    bytes_out_total: "counter", "Bytes written.";
+    reads_total: "counter", "System calls that read.";
+    writes_total: "counter", "System calls that wrote.";
+    polls_total: "counter", "System calls that waited.";
+    accepts_failed_total: "counter", "Connections that could not be accepted.";
+    dropped_total: "counter", "Messages, or copies of them, that the broker dropped.";
+    buffered_bytes: "gauge", "Bytes in the buffers of connections.";
+    node_memory_bytes: "gauge", "Heap bytes of the broker's own structures, estimated.";
+}
+
+impl Published {
+    /// Whether the server takes connections.
+    pub fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire)
+    }
+
+    /// Says whether it does.
+    pub fn set_ready(&self, ready: bool) {
+        self.is_ready.store(ready, Ordering::Release);
+    }
+}
+
+impl Counts {
+    /// Counts a dropped message.
+    pub fn dropped(&mut self, _cause: Cause) {
+        self.dropped_total += 1;
+    }
+}
+
+/// The counters of several servers as Prometheus reads them.
+pub fn prometheus(servers: &[(&'static str, Arc<Published>)]) -> String {
+    let all: Vec<(&str, Counts)> =
+        servers.iter().map(|(name, published)| (*name, published.read())).collect();
+    let mut page = String::new();
+    for (field, kind, help, value) in DESCRIBED {
+        // Writing into a string cannot fail.
+        let _ = writeln!(page, "# HELP lab_{field} {help}\n# TYPE lab_{field} {kind}");
+        for (name, counts) in &all {
+            let _ = writeln!(page, "lab_{field}{{broker=\"{name}\"}} {}", value(counts));
+        }
+    }
+    page
+}
+
+/// Answers `/metrics` and `/healthz` over HTTP, one question at a time, on a
+/// thread of its own that ends with the process.
+///
+/// # Errors
+/// When the port is taken, or the thread cannot be started.
+pub fn serve(
+    address: IpAddr,
+    port: u16,
+    servers: Vec<(&'static str, Arc<Published>)>,
+) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind((address, port))?;
+    let got = listener.local_addr()?;
+    std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
+        for peer in listener.incoming() {
+            match peer {
+                // Whoever does not listen to the answer has no need of it.
+                Ok(peer) => drop(answer(peer, &servers)),
+                // Out of descriptors, say: it passes, or nothing can be done.
+                Err(_) => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    })?;
+    Ok(got)
+}
+
+fn answer(mut peer: TcpStream, servers: &[(&'static str, Arc<Published>)]) -> io::Result<()> {
+    peer.set_read_timeout(Some(PATIENCE))?;
+    peer.set_write_timeout(Some(PATIENCE))?;
+    let mut request = [0; 1024];
+    let mut len = 0;
+    while len < request.len() && !request[..len].contains(&b'\n') {
+        match peer.read(&mut request[len..])? {
+            0 => break,
+            more => len += more,
+        }
+    }
+    let (status, body) = match request[..len].split(|byte| *byte == b' ').nth(1) {
+        Some(b"/metrics") => ("200 OK", prometheus(servers)),
+        Some(b"/healthz") => {
+            if servers.iter().all(|(_, published)| published.is_ready()) {
+                ("200 OK", "ok\n".to_owned())
+            } else {
+                ("503 Service Unavailable", "not ready\n".to_owned())
+            }
+        }
+        _ => ("404 Not Found", "there is /metrics and /healthz\n".to_owned()),
+    };
+    write!(
+        peer,
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(address: SocketAddr, path: &str) -> String {
+        let mut peer = TcpStream::connect(address).expect("it listens");
+        write!(peer, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        peer.read_to_string(&mut answer).expect("answered and closed");
+        answer
+    }
+
+    #[test]
+    fn metrics_and_health_are_there_for_whoever_asks() {
+        let published = Arc::new(Published::default());
+        published.publish(&Counts { bytes_in_total: 17, ..Counts::default() });
+        let servers = vec![("redis", published.clone())];
+        let address = serve([127, 0, 0, 1].into(), 0, servers).expect("a port is free");
+        assert!(ask(address, "/healthz").starts_with("HTTP/1.1 503"));
+        published.set_ready(true);
+        assert!(ask(address, "/healthz").ends_with("\r\n\r\nok\n"));
+        let page = ask(address, "/metrics");
+        assert!(page.contains("\nlab_bytes_in_total{broker=\"redis\"} 17\n"), "{page}");
+        assert!(page.contains("# TYPE lab_connections gauge\n"));
+        assert!(ask(address, "/").starts_with("HTTP/1.1 404"));
+    }
+}
