@@ -181,6 +181,7 @@ fn hundred_million() {
         duties: &[],
         joined_ns: &[],
         outages: &[],
+        forgotten: &[],
         replay: Plain,
     }
     .run();

@@ -190,7 +190,7 @@ fn keeping(rng: &mut ChaCha8Rng) -> Keeping {
     let poison_percent = if max_deliver.is_some() { pick(rng, &[0, 2, 10]) } else { 0 };
     let ack_wait_ms = Some(pick(rng, &[50, 300, 1_000]));
     let max_in_flight = one_in(rng, 3).then(|| pick(rng, &[1, 10, 100]));
-    Keeping {
+    let mut keeping = Keeping {
         ack,
         fails_percent,
         naks_percent,
@@ -201,9 +201,16 @@ fn keeping(rng: &mut ChaCha8Rng) -> Keeping {
         ack_wait_ms,
         max_deliver,
         backoff_ms,
-        // One that is given up only after seconds must not hold up all the others.
-        max_in_flight: max_in_flight.map(|max| if poison_percent > 0 { max.max(10) } else { max }),
+        max_in_flight,
+    };
+    if keeping.max_in_flight == Some(1) {
+        // Each wait holds up everything behind it: longer ones, hundreds of them,
+        // would outlast the drain without anything being wrong.
+        keeping.nak_delay_ms = keeping.nak_delay_ms.map(|delay_ms| delay_ms.min(5));
+        keeping.ack_wait_ms = Some(50);
+        keeping.backoff_ms.truncate(1);
     }
+    keeping
 }
 
 fn strikes(rng: &mut ChaCha8Rng, sending_ms: u64, receivers: &[Receiver]) -> Vec<Strike> {

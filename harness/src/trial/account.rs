@@ -10,7 +10,7 @@ use lab_reports::record::{
     AckProves, Deliveries, Durable, Fault, Generator, Ledger, Messages, Mode, Point, Setting,
     SubscriptionLedger, Trial, Waste, micros,
 };
-use lab_workloads::ledger::{Account, Duty, Outage, Reconcile, Replay, ScopeAccount};
+use lab_workloads::ledger::{Account, Duty, Forgotten, Outage, Reconcile, Replay, ScopeAccount};
 use lab_workloads::plan::{Interest, Plan, Planned};
 use lab_workloads::scenario::model::{FaultKind, Scenario};
 
@@ -131,6 +131,7 @@ pub fn account<C: Contender>(
         .collect();
     let joined_ns = joined(scenario, &interest, &unsupported, &raw);
     let outages = outages(&raw, label.proof);
+    let forgotten = forgotten(scenario, &cast, &raw, &outages, &joined_ns);
     let account = Reconcile {
         sent: &raw.sent.log,
         seen: &raw.seen,
@@ -143,6 +144,7 @@ pub fn account<C: Contender>(
         duties: &duties,
         joined_ns: &joined_ns,
         outages: &outages,
+        forgotten: &forgotten,
         replay: &mut redrawn,
     }
     .run();
@@ -289,6 +291,56 @@ fn outages(raw: &RawTrial, proof: Proof) -> Vec<Outage> {
         Some(Outage { at_ns: crash.at_ns, lost_from_ns, cause })
     };
     raw.crashes.iter().filter_map(outage).collect()
+}
+
+/// Positions that went with the power, of members that began anew afterwards. A
+/// position is stored when its subscription comes into force, so one of which
+/// the disk kept that first word is not gone, at worst set back.
+fn forgotten(
+    scenario: &Scenario,
+    cast: &Cast,
+    raw: &RawTrial,
+    outages: &[Outage],
+    joined_ns: &[u64],
+) -> Vec<Forgotten> {
+    // When members of which population began, and which.
+    let joins = scenario.populations.iter().enumerate().filter_map(|(population, of)| {
+        let joins_ns = of.subscription()?.joins_ns;
+        (joins_ns > 0).then_some((population, 0..u32::MAX, joins_ns))
+    });
+    let restarts = scenario.faults.iter().filter_map(|fault| match fault.kind {
+        FaultKind::SubscriberRestart { population, first, members, .. } => {
+            Some((population, first..first.saturating_add(members), fault.until_ns))
+        }
+        _ => None,
+    });
+    let mut all = Vec::new();
+    for (population, members, began_ns) in joins.chain(restarts) {
+        let concerned = cast.seats.iter().filter(|seat| {
+            usize::from(seat.population) == population && members.contains(&seat.member)
+        });
+        for seat in concerned {
+            let is_alone = cast.seats_per_scope[seat.scope as usize] == 1;
+            let away = raw.away.iter().find(|away| {
+                away.scope == seat.scope
+                    && (is_alone || away.seat == seat.member)
+                    && (away.from_ns..=away.until_ns).contains(&began_ns)
+            });
+            // One that never came back has nothing to begin with.
+            let back = away.map(|away| away.until_ns).filter(|until_ns| *until_ns < u64::MAX);
+            let Some(until_ns) = back else { continue };
+            let taken = outages.iter().find(|outage| {
+                let first_word_ns = joined_ns[seat.scope as usize];
+                outage.cause == Cause::PowerLoss
+                    && outage.at_ns <= until_ns
+                    && outage.lost_from_ns <= first_word_ns
+            });
+            if let Some(outage) = taken {
+                all.push(Forgotten { scope: seat.scope, until_ns, cause: outage.cause });
+            }
+        }
+    }
+    all
 }
 
 /// Joins the copies that were dropped on consumers' sides to the other drops,

@@ -16,7 +16,7 @@ use lab::trial::Watch;
 use lab::trial::account::{Accounted, Label, account};
 use lab_reports::record::{Mode, Trial};
 use lab_workloads::scenario::model::Scenario;
-use lab_workloads::scenario::{Options, built_in, parse};
+use lab_workloads::scenario::{Known, Options, built_in, parse};
 
 use client::Stored;
 use node::Flaw;
@@ -252,9 +252,14 @@ fn the_same_seed_gives_the_same_trace() {
 #[test]
 fn the_payments_that_come_with_the_lab_lose_nothing_that_was_acknowledged() {
     let text = built_in().iter().find(|(name, _)| *name == "payments").expect("it is there").1;
+    let contenders = lab::contenders::all_known();
+    let known: Vec<Known<'_>> = contenders
+        .iter()
+        .map(|it| Known { name: it.profile.name, settings: it.settings, presets: it.presets })
+        .collect();
     let parsed = |sets: &[String]| {
         let options = Options { sets, ..Options::default() };
-        Arc::new(parse("payments", text, &[], &options).unwrap_or_else(|e| panic!("{e:?}")))
+        Arc::new(parse("payments", text, &known, &options).unwrap_or_else(|e| panic!("{e:?}")))
     };
     let trial = run(&parsed(&[]), Mode::Sim, Flaw::None, true);
     let books = &trial.ledger_by_subscription;

@@ -30,6 +30,6 @@ mod sent;
 mod tests;
 
 pub use account::{Account, Deliveries, Messages, ScopeAccount};
-pub use reconcile::{Away, Drop, Duty, Outage, Reconcile, Replay};
+pub use reconcile::{Away, Drop, Duty, Forgotten, Outage, Reconcile, Replay};
 pub use seen::{Delivered, Seen, SeenLog};
 pub use sent::{Attempt, SentLog};

@@ -62,6 +62,18 @@ pub struct Outage {
     pub cause: Cause,
 }
 
+/// A durable position that an outage may have taken from a member that began
+/// anew afterwards: nobody is left who knows where it was.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Whose position it was.
+    pub scope: u32,
+    /// When the member was back. What was sent until then may be passed over.
+    pub until_ns: u64,
+    /// What happened.
+    pub cause: Cause,
+}
+
 /// The plan, drawn again.
 ///
 /// Only asked about copies that went missing, and in ascending order of numbers,
@@ -110,7 +122,9 @@ impl<R: Replay + ?Sized> Replay for &mut R {
 ///    Not so for an acknowledged message that the contender has to keep or to settle.
 /// 5. It is explained if an [`Outage`] could have destroyed it: it was stored
 ///    before, and may have been stored when what it was stored on was not safe.
-/// 6. It is lost, unexplained.
+/// 6. It is explained if it was sent before a member of its scope was back whose
+///    position is [`Forgotten`].
+/// 7. It is lost, unexplained.
 #[derive(Clone, Debug)]
 pub struct Reconcile<'a, R> {
     /// What was sent.
@@ -136,6 +150,8 @@ pub struct Reconcile<'a, R> {
     pub joined_ns: &'a [u64],
     /// Crashes that may take what was acknowledged.
     pub outages: &'a [Outage],
+    /// Positions that such crashes may have taken.
+    pub forgotten: &'a [Forgotten],
     /// The plan.
     pub replay: R,
 }
@@ -303,6 +319,7 @@ struct Judge<R> {
     /// By scope.
     joined_ns: Vec<u64>,
     outages: Vec<Outage>,
+    forgotten: Vec<Forgotten>,
     oldest_lost_ns: Option<u64>,
     replay: R,
 }
@@ -348,6 +365,7 @@ impl<R: Replay> Judge<R> {
             duties,
             joined_ns,
             outages: case.outages.to_vec(),
+            forgotten: case.forgotten.to_vec(),
             oldest_lost_ns: None,
             replay: case.replay,
         }
@@ -411,7 +429,11 @@ impl<R: Replay> Judge<R> {
                 }
                 Verdict::Explained(outage.cause)
             }
-            None => Verdict::Unexplained,
+            None => {
+                let mut lost = self.forgotten.iter();
+                let lost = lost.find(|lost| lost.scope == scope && intended_ns <= lost.until_ns);
+                lost.map_or(Verdict::Unexplained, |lost| Verdict::Explained(lost.cause))
+            }
         }
     }
 

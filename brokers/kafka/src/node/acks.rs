@@ -85,10 +85,12 @@ impl Kafka {
         self.drained(now, out);
     }
 
-    /// Notes that a batch in `id` needs a sync before it counts.
+    /// Notes that a batch in `id` needs a sync before it counts. A repeated batch
+    /// waits beside the first one of it, and not behind what came since.
     pub(super) fn wait_for_flush(&mut self, id: PartitionId, ack: Ack) {
         if let Some(partition) = self.topics.partition(id) {
-            partition.acks.push_back(ack);
+            let place = partition.acks.partition_point(|other| other.up_to <= ack.up_to);
+            partition.acks.insert(place, ack);
         }
     }
 

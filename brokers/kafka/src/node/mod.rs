@@ -26,6 +26,7 @@ mod conns;
 mod fetch;
 pub mod group;
 mod groups;
+mod invariants;
 mod journal;
 pub mod log;
 mod metadata;
@@ -40,8 +41,8 @@ mod upkeep;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use broker_contract::{
-    Boot, BootError, Broker, CloseReason, ConnId, DiskError, Effects, Frame, Input, NoPeer, Note,
-    SyncToken, Time,
+    Boot, BootError, Broker, CloseReason, ConnId, Disk, DiskError, Effects, Frame, Input, NoPeer,
+    Note, SyncToken, Time,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -203,6 +204,10 @@ impl Broker for Kafka {
     fn deadline(&self) -> Option<Time> {
         let parked = self.parked_until.first().map(|(until, _)| *until);
         [parked, self.groups.deadline(), self.upkeep.deadline()].into_iter().flatten().min()
+    }
+
+    fn check_invariants(&self, disk: &mut dyn Disk) -> Result<(), String> {
+        self.check_all(disk)
     }
 
     fn memory_bytes(&self) -> u64 {

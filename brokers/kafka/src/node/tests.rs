@@ -4,6 +4,7 @@ mod admin;
 mod crash;
 mod fetch;
 mod groups;
+mod invariants;
 mod produce;
 mod versions;
 

@@ -23,6 +23,7 @@ struct Run {
     duty: Duty,
     joined_ns: Vec<u64>,
     outages: Vec<Outage>,
+    forgotten: Vec<Forgotten>,
     spacing_ns: u64,
     /// Of each scope: whether a group is emulated, its seat `n % seats` taking message `n`.
     emulated: Vec<bool>,
@@ -42,6 +43,7 @@ impl Run {
             duty: Duty::Fleeting,
             joined_ns: Vec::new(),
             outages: Vec::new(),
+            forgotten: Vec::new(),
             spacing_ns: 1,
             emulated: vec![false; scopes as usize],
         }
@@ -76,6 +78,7 @@ impl Run {
             duties: &duties,
             joined_ns: &self.joined_ns,
             outages: &self.outages,
+            forgotten: &self.forgotten,
             replay: Streamed { run: self, last: 0 },
         }
         .run()

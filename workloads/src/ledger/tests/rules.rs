@@ -226,6 +226,18 @@ fn a_crash_takes_the_places_of_those_whom_it_cut_off() {
 }
 
 #[test]
+fn a_forgotten_position_explains_what_was_sent_until_its_owner_was_back() {
+    let mut run = one_missing(Attempt::Acked);
+    run.duty = Duty::Settled;
+    let cause = Cause::PowerLoss;
+    run.outages = vec![Outage { at_ns: 3, lost_from_ns: 0, cause }];
+    run.forgotten = vec![Forgotten { scope: 0, until_ns: 3, cause }];
+    assert_eq!(fates(&run), (9, 0, 1, 0), "it was back before that was sent");
+    run.forgotten = vec![Forgotten { scope: 0, until_ns: 6, cause }];
+    assert_eq!(fates(&run), (9, 1, 0, 0));
+}
+
+#[test]
 fn a_late_subscription_is_owed_nothing_from_before() {
     let mut run = one_missing(Attempt::Acked);
     run.joined_ns = vec![5];

@@ -14,9 +14,9 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use kafka_protocol::messages::{
-    FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse, OffsetCommitRequest,
-    OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse, TopicName,
+    FetchRequest, FetchResponse, GroupId, ListOffsetsRequest, ListOffsetsResponse,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -41,6 +41,8 @@ pub(in crate::client) enum Ask {
     Epochs,
     /// The committed positions of these.
     Committed(Vec<PartitionId>),
+    /// Whether the group has positions in the partitions of its other members.
+    Covered,
     /// Positions that are committed.
     Commit(Vec<(PartitionId, i64)>),
     /// The group's coordinator.
@@ -148,6 +150,11 @@ impl Consumer {
             return;
         }
         self.asked.committed = true;
+        self.ask_positions(group, &ids.clone(), Ask::Committed(ids), cx);
+    }
+
+    /// Asks for the committed positions of these.
+    fn ask_positions(&self, group: GroupId, ids: &[PartitionId], ask: Ask, cx: &mut Cx<'_>) {
         let topics = by_topic(ids.iter().map(|id| (*id, ())), cx);
         let topics = topics.into_iter().map(|(name, partitions)| {
             let indexes = partitions.into_iter().map(|(index, ())| index);
@@ -159,9 +166,40 @@ impl Consumer {
             .with_group_id(group)
             .with_topics(Some(topics.collect()))
             .with_require_stable(false);
-        let pending = cx.pending(Ask::Committed(ids));
-        let until = now + cx.config.request_timeout;
+        let pending = cx.pending(ask);
+        let until = cx.now + cx.config.request_timeout;
         cx.coordinator.send(request.into(), Some(pending), until, cx.name, cx.out);
+    }
+
+    /// Whether the group has a position wherever it reads. Another member that was
+    /// given a partition, and has no position in it yet, begins at its end later
+    /// on: until then what is published there reaches nobody.
+    pub(super) fn covers_all(&mut self, cx: &mut Cx<'_>) -> bool {
+        let (Some(_), Some(group)) = (&self.member, self.positions.clone()) else { return true };
+        let all = self.topics.iter().flat_map(|topic| {
+            let count = cx.metadata.topic(*topic).epochs.len() as i32;
+            (0..count).map(|index| (*topic, index))
+        });
+        let others: Vec<PartitionId> = all.filter(|id| !self.partitions.contains_key(id)).collect();
+        if self.is_covered || others.is_empty() {
+            return true;
+        }
+        if self.asked.covered || self.cover_at.is_some() || !cx.coordinator.is_ready() {
+            return false;
+        }
+        self.asked.covered = true;
+        self.ask_positions(group, &others, Ask::Covered, cx);
+        false
+    }
+
+    fn covered(&mut self, response: &OffsetFetchResponse, cx: &Cx<'_>) {
+        self.asked.covered = false;
+        let mut found = response.topics.iter().flat_map(|topic| &topic.partitions);
+        self.is_covered = response.error_code == 0
+            && found.all(|data| data.error_code == 0 && data.committed_offset >= 0);
+        if !self.is_covered {
+            self.cover_at = Some(cx.now + cx.config.retry_backoff);
+        }
     }
 
     /// After a lost connection the log may have been cut below what was read: a
@@ -318,6 +356,7 @@ impl Consumer {
             (Ask::Epochs, Response::OffsetForLeaderEpoch(response)) => {
                 self.epochs_ended(response, cx);
             }
+            (Ask::Covered, Response::OffsetFetch(response)) => self.covered(response, cx),
             (Ask::Committed(ids), Response::OffsetFetch(response)) => {
                 self.committed(&ids, response, cx);
             }
@@ -596,6 +635,7 @@ impl Consumer {
             Ask::Offsets(_) => self.asked.offsets = false,
             Ask::Epochs => self.asked.epochs = false,
             Ask::Committed(_) => self.asked.committed = false,
+            Ask::Covered => self.asked.covered = false,
             Ask::Commit(_) => {
                 self.asked.commit = false;
                 self.commit_by(cx.now + cx.config.commit_interval);

@@ -85,6 +85,7 @@ struct Asked {
     epochs: bool,
     committed: bool,
     commit: bool,
+    covered: bool,
 }
 
 /// One subscription.
@@ -123,6 +124,10 @@ pub(super) struct Consumer {
     asked: Asked,
     settled_since_commit: u32,
     commit_at: Option<Time>,
+    /// Whether its group has a position in every partition, also in those of
+    /// others, and when to ask again.
+    is_covered: bool,
+    cover_at: Option<Time>,
     is_announced: bool,
     has_begun: bool,
     life: Life,
@@ -193,6 +198,8 @@ impl Consumer {
             asked: Asked::default(),
             settled_since_commit: 0,
             commit_at: None,
+            is_covered: false,
+            cover_at: None,
             is_announced: false,
             has_begun: false,
             life: Life::Running,
@@ -393,6 +400,8 @@ impl Consumer {
     /// Tells the application that the subscription is in force, once everything
     /// that is published from then on will reach it.
     fn announce(&mut self, cx: &mut Cx<'_>) {
+        // A time that has come is no deadline any more, whatever is missing now.
+        self.cover_at = self.cover_at.filter(|at| *at > cx.now);
         let is_stable = self.member.as_ref().is_none_or(Membership::is_stable);
         if self.is_announced || !self.has_begun || !is_stable || !self.unknown.is_empty() {
             return;
@@ -403,7 +412,7 @@ impl Consumer {
             // at the end.
             partition.position.is_some() && (!commits || partition.committed.is_some())
         };
-        if self.partitions.values().all(is_placed) {
+        if self.partitions.values().all(is_placed) && self.covers_all(cx) {
             self.is_announced = true;
             self.since_ms = Some(cx.config.unix_ms(cx.now));
             if !self.is_inbox {
@@ -638,6 +647,7 @@ impl Consumer {
         let retry = retry.filter(|_| has_fetch);
         let commit = self.commit_at.filter(|_| has_coordinator && !self.asked.commit);
         let again = self.opens.deadline();
-        [member, retry, commit, again].into_iter().flatten().min()
+        let cover = self.cover_at.filter(|_| has_coordinator && !self.is_announced);
+        [member, retry, commit, again, cover].into_iter().flatten().min()
     }
 }

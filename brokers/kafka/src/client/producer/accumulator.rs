@@ -249,6 +249,11 @@ impl Queue {
         })
     }
 
+    /// Whether batches are under way.
+    pub fn is_under_way(&self) -> bool {
+        self.in_flight > 0
+    }
+
     /// One batch under way has ended for good.
     pub fn ended(&mut self) {
         self.in_flight -= 1;

@@ -1,6 +1,6 @@
 //! What becomes of batches that were sent.
 
-use broker_contract::{Failure, Outcome, Time};
+use broker_contract::{Failure, Note, Outcome, Time};
 use kafka_protocol::messages::{InitProducerIdResponse, ProduceResponse};
 
 use super::{Cx, Identification, Producer, ProducerId, Sending};
@@ -81,6 +81,11 @@ impl Producer {
             return;
         }
         partition.queue.came_back(batch, cx.now + cx.config.retry_backoff);
+        if !cx.config.is_idempotent() && partition.queue.is_under_way() {
+            // Without numbers the broker takes what follows before it, as in the
+            // original: that is what idempotence is for.
+            cx.out.note(Note::Sometimes("overtaken by a retry's successor"));
+        }
         if !std::mem::replace(&mut partition.is_active, true) {
             self.active.push_back(id);
         }

@@ -150,6 +150,11 @@ pub struct Speaker<'a> {
 }
 
 impl Group {
+    /// Static members: instance id and member id.
+    pub fn instances(&self) -> impl Iterator<Item = (&StrBytes, &StrBytes)> {
+        self.instances.iter()
+    }
+
     /// Whether `speaker` is a member of this generation.
     ///
     /// # Errors

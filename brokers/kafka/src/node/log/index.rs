@@ -98,6 +98,12 @@ impl Index {
         after.checked_sub(1).map_or(0, |at| self.position(self.times[at].1))
     }
 
+    /// The entries of the offset index: last offset of a batch and its position,
+    /// both relative to the segment.
+    pub fn entries(&self) -> &[(u32, u32)] {
+        &self.offsets
+    }
+
     /// The last entry of the offset index.
     pub fn last(&self) -> Option<(u32, u32)> {
         self.offsets.last().copied()

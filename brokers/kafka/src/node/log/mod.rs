@@ -13,6 +13,7 @@
 //! **Where to start reading.** [`Log::append`] and [`Log::read`], then
 //! `open.rs` for what happens after a crash.
 
+mod check;
 mod clean;
 mod index;
 mod open;

@@ -85,7 +85,7 @@ fn heartbeat(stand: &mut Stand, member: &str, generation: i32) -> i16 {
     response.error_code
 }
 
-fn commit(stand: &mut Stand, member: &str, generation: i32, offset: i64) -> i16 {
+pub(super) fn commit(stand: &mut Stand, member: &str, generation: i32, offset: i64) -> i16 {
     let conn = stand.open();
     let partition = OffsetCommitRequestPartition::default()
         .with_committed_offset(offset)

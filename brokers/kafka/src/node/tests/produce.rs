@@ -125,6 +125,24 @@ fn a_synced_log_answers_after_the_sync_and_joins_what_comes_meanwhile() {
 }
 
 #[test]
+fn a_repeated_batch_waits_for_its_own_sync_and_for_no_later_one() {
+    let mut stand = Stand::new(synced());
+    stand.create("t", 1, &[]);
+    stand.syncs_at_once = false;
+    let conns: Vec<_> = (0..3).map(|_| stand.open()).collect();
+    let (first, second) = (sequenced(&["a"], 0, 0, 0), sequenced(&["b"], 0, 0, 1));
+    for (conn, batch) in conns.iter().zip([first.clone(), second, first]) {
+        stand.send(*conn, 9, produce_request("t", 0, batch, -1));
+    }
+    let (file, token, len) = stand.syncs.pop_front().expect("runs");
+    stand.disk().complete_sync_to(file, len);
+    stand.input(Input::Synced { token, result: Ok(()) });
+    let answered: Vec<ConnId> = stand.sent.iter().map(|(conn, _)| *conn).collect();
+    assert_eq!(answered, [conns[0], conns[2]]);
+    assert_eq!(stand.fetch("t", 0).high_watermark, 1);
+}
+
+#[test]
 fn a_failed_sync_acknowledges_nothing_and_takes_the_log_away() {
     let mut stand = Stand::new(synced());
     stand.create("t", 1, &[]);

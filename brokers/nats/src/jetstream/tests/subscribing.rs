@@ -224,8 +224,20 @@ fn a_refused_consumer_fails_the_subscription() {
     rig.name_streams(&["S"]);
     let request = rig.only();
     let error = json!({ "error": { "code": 400, "err_code": 10012,
+        "description": "ack policy can not be updated" } });
+    rig.answer(&request, b"", &error.to_string());
+    let refused = "failed: refused: ack policy can not be updated (err_code 10012)";
+    assert_eq!(rig.outcomes(), ends(&[(ticket, refused)]));
+}
+
+#[test]
+fn a_durable_that_began_elsewhere_is_taken_as_it_is() {
+    let mut rig = Rig::new(JetStreamClientConfig::default());
+    let ticket = rig.subscribe("a", Some("g"), Start::All, EXPLICIT);
+    rig.name_streams(&["S"]);
+    let request = rig.only();
+    let error = json!({ "error": { "code": 400, "err_code": 10012,
         "description": "deliver policy can not be updated" } });
     rig.answer(&request, b"", &error.to_string());
-    let refused = "failed: refused: deliver policy can not be updated (err_code 10012)";
-    assert_eq!(rig.outcomes(), ends(&[(ticket, refused)]));
+    assert_eq!(rig.outcomes(), ends(&[(ticket, "done")]));
 }
