@@ -37,10 +37,46 @@ const NATS: &[SettingSpec] = &[SettingSpec {
     doc: "Connections at once.",
 }];
 
+const JETSTREAM: &[SettingSpec] = &[SettingSpec {
+    name: "sync",
+    kind: SettingKind::DurationOr(&["always"]),
+    default: "2m",
+    doc: "How often stores are synced.",
+}];
+
+const KAFKA: &[SettingSpec] = &[
+    SettingSpec {
+        name: "linger",
+        kind: SettingKind::Duration,
+        default: "0",
+        doc: "How long a batch waits for more.",
+    },
+    SettingSpec {
+        name: "acks",
+        kind: SettingKind::Choice(&["all", "1", "0"]),
+        default: "1",
+        doc: "Who must have a batch before it is acknowledged.",
+    },
+    SettingSpec {
+        name: "flush",
+        kind: SettingKind::Count,
+        default: "0",
+        doc: "Records after which a log is synced.",
+    },
+    SettingSpec {
+        name: "group_instance",
+        kind: SettingKind::Flag,
+        default: "false",
+        doc: "Whether members keep their identity.",
+    },
+];
+
 /// Contenders like the real ones, which this crate does not know.
-fn known() -> [Known<'static>; 2] {
+fn known() -> [Known<'static>; 4] {
     [
         Known { name: "nats", settings: NATS, presets: &[] },
+        Known { name: "jetstream", settings: JETSTREAM, presets: &[] },
+        Known { name: "kafka", settings: KAFKA, presets: &[] },
         Known { name: "redis", settings: REDIS, presets: REDIS_PRESETS },
     ]
 }
@@ -193,7 +229,7 @@ connections = { devices = 2 }
 linger = "5ms"
 acks = "all"
 connections = { devices = "per-member" }
-partitions = { edge = 2, burst = 3 }
+partitions = { burst = 3, edge = 2 }
 
 [[objectives]]
 subscription = "workers"
