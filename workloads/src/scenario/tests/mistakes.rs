@@ -124,7 +124,7 @@ fn wrong_faults_contenders_and_objectives() {
         case("a backoff that is no list", "[\"50ms\", \"500ms\"]", "\"50ms\""),
         case("a member that joins too late", "joins = 0.25", "joins = \"1h\""),
         case("a log without filters", "filters = [\"edge.>\"]", "filters = []"),
-        case("partitions of no log", "{ edge = 2, burst = 3 }", "{ edges = 2 }"),
+        case("partitions of no log", "{ burst = 3, edge = 2 }", "{ edges = 2 }"),
         case("no metric", "loss = 0.001\n", ""),
     ]);
     insta::assert_snapshot!(page);
