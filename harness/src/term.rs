@@ -22,7 +22,7 @@ pub fn print(text: &str) -> Result<(), CliError> {
 /// The same for what is no text.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| CliError::from_stdout(&error))

@@ -130,7 +130,7 @@ pub(in crate::modes) struct Backing<C: Contender> {
 /// Items on their way to the node, and to the receivers.
 pub(in crate::modes) type Late<B> = (Vec<ToNode<B>>, Vec<ToClient<B>>);
 
-/// Index of the senders' thread in [`Ways::to_clients`].
+/// Index of the senders' thread in `Ways::to_clients`.
 pub(in crate::modes) const SENDERS: u8 = 0;
 /// Index of the receivers' thread.
 pub(in crate::modes) const RECEIVERS: u8 = 1;
