@@ -91,7 +91,8 @@ pub(crate) const SETTINGS: &[SettingSpec] = &[
         "auto_offset_reset",
         SettingKind::Choice(&["latest", "earliest"]),
         "latest",
-        "Where a consumer goes on when the log no longer has its position.",
+        "Where a consumer goes on when the log no longer has its position; unlike the original's, \
+         `latest` still reads what came since the subscription is in force.",
     ),
     spec("auto_commit_interval", TIME, "5s", "Time between commits where nobody acknowledges."),
     spec("commit_interval", TIME, "100ms", "Time from an acknowledgement to its commit, at most."),
