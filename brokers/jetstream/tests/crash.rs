@@ -5,7 +5,7 @@ mod common;
 
 use broker_contract::{BootError, CrashKind, Disk, DiskError, MemoryDisk};
 use broker_jetstream::{JetStreamConfig, SyncPolicy};
-use common::{Rig, small_blocks};
+use common::{Rig, Sent, small_blocks};
 use proptest::prelude::*;
 
 /// A disk with the same files, but for what `change` does to one of them.
@@ -254,6 +254,23 @@ fn a_failed_sync_is_not_acknowledged() {
     rig.server.synced(rig.now, &mut rig.world, token, Err(DiskError::Full));
     let answer = rig.take("in.r").remove(0).text();
     assert!(answer.contains("10077"), "{answer}");
+}
+
+#[test]
+fn where_publishers_wait_for_the_sync_consumers_wait_as_well() {
+    for reply in ["in.r", ""] {
+        let mut rig = Rig::always();
+        rig.stream("S", "");
+        rig.consumer("S", "C", "\"ack_policy\":\"explicit\"");
+        rig.completes_syncs = false;
+        rig.publish_with("S", reply, &[], b"x");
+        assert!(rig.take("in.r").is_empty());
+        assert!(rig.pull("S", "C", "").is_empty(), "a power loss could take it back");
+        rig.completes_syncs = true;
+        rig.settle_syncs();
+        let come: Vec<String> = rig.take("in.p").iter().map(Sent::text).collect();
+        assert_eq!(come, ["x"], "with reply `{reply}`");
+    }
 }
 
 #[test]

@@ -121,7 +121,9 @@ impl<R: Replay + ?Sized> Replay for &mut R {
 ///    as long as the subscription lasts, any absence after the intended time does.
 ///    Not so for an acknowledged message that the contender has to keep or to settle.
 /// 5. It is explained if an [`Outage`] could have destroyed it: it was stored
-///    before, and may have been stored when what it was stored on was not safe.
+///    before, and may have been stored when what it was stored on was not safe; or
+///    one that destroyed anything cut its scope off, and it was under way before
+///    the scope was back.
 /// 6. It is explained if it was sent before a member of its scope was back whose
 ///    position is [`Forgotten`].
 /// 7. It is lost, unexplained.
