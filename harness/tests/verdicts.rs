@@ -140,3 +140,68 @@ fn redeliveries_that_are_marked_are_duplicates_and_not_unmarked() {
     let verdict = judge(&scenario("unprocessed = 0.001"), &trials, &[]);
     assert_eq!(outcomes(&verdict), [("retries", Outcome::Met), ("drops", Outcome::Missed)]);
 }
+
+/// Books of `expected` copies of which `lost` were lost with a cause.
+fn lost(lost: u64, expected: u64) -> SubscriptionLedger {
+    ledger(|it| {
+        it.deliveries.expected = expected;
+        it.deliveries.lost_explained = lost;
+        it.deliveries.delivered = expected - lost;
+    })
+}
+
+/// One trial with a CPU time a message.
+fn costing(contender: &str, cpu_us: f64, ledger: SubscriptionLedger) -> Accounted {
+    let mut it = accounted(contender, NOTHING, ledger);
+    it.trial.ledger.deliveries =
+        it.trial.ledger_by_subscription.values().next().expect("one").deliveries;
+    it.trial.resources.cpu_us_per_message = Some(cpu_us);
+    it
+}
+
+#[test]
+fn one_copy_of_a_hundred_thousand_decides_nothing_and_two_percent_do() {
+    let trials = [
+        costing("cheap", 0.1, lost(1, 100_000)),
+        costing("dear", 1.2, lost(0, 100_000)),
+        costing("leaky", 0.1, lost(2_000, 100_000)),
+    ];
+    let verdict = judge(&scenario("loss = 0.05"), &trials, &[]);
+    assert_eq!(verdict.winner.as_deref(), Some("cheap"));
+    insta::assert_snapshot!(verdict.text);
+}
+
+#[test]
+fn who_is_set_aside_is_named_where_the_rest_cannot_be_told_apart() {
+    let trials = [
+        costing("one", 0.10, lost(0, 100_000)),
+        costing("two", 0.11, lost(0, 100_000)),
+        costing("leaky", 0.05, lost(2_000, 100_000)),
+    ];
+    let verdict = judge(&scenario("loss = 0.05"), &trials, &[]);
+    assert_eq!(verdict.winner, None);
+    insta::assert_snapshot!(verdict.text);
+}
+
+#[test]
+fn where_nobody_fits_the_nearest_is_named() {
+    let trials = [
+        costing("near", 0.1, lost(10, 1_000)),
+        costing(
+            "far",
+            0.1,
+            ledger(|it| {
+                it.deliveries.expected = 1_000;
+                it.deliveries.lost_explained = 900;
+                it.reordered = 7;
+            }),
+        ),
+    ];
+    let verdict = judge(
+        &scenario("loss = 0.0\n[[objectives]]\nsubscription = \"ledger\"\norder = 0"),
+        &trials,
+        &[],
+    );
+    assert_eq!(verdict.winner, None);
+    insta::assert_snapshot!(verdict.text);
+}

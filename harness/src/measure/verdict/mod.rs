@@ -3,21 +3,23 @@
 //! An objective on a delivery time rests on the scenario's network. Where the
 //! run has a mode that applies it (virtual time), delivery times are judged
 //! there and only there; loss, duplicates, order and throughput are judged in
-//! every mode.
+//! every mode. [`rank`] chooses among those that meet everything, and [`words`]
+//! says it in sentences.
 
 use broker_contract::Cause;
 use hdrhistogram::Histogram;
-use lab_reports::record::{
-    AckProves, Durable, Mode, ObjectiveResult, Outcome, Quantile, Trial, Verdict, micros,
-};
+use lab_reports::record::{Mode, ObjectiveResult, Outcome, Quantile, Trial, Verdict, micros};
 use lab_workloads::scenario::model::{Metric, Objective, Scenario};
 
 use super::meters::histogram;
 use crate::exit::Exit;
 use crate::trial::account::Accounted;
 
-/// Differences below this share are not told apart.
-const CLEAR: f64 = 0.05;
+mod rank;
+mod words;
+
+use rank::rank;
+use words::{shown, text};
 
 /// Judges every contender by every objective.
 pub fn judge(scenario: &Scenario, trials: &[Accounted], require: &[String]) -> Verdict {
@@ -61,10 +63,10 @@ pub fn judge(scenario: &Scenario, trials: &[Accounted], require: &[String]) -> V
     let fitting: Vec<&str> =
         labels.iter().copied().filter(|label| fits(label) && !broken(label)).collect();
     let ranking = rank(scenario, trials, &fitting);
-    let winner = ranking.as_ref().map(|ranking| ranking.winner.clone());
+    let winner = ranking.winner.clone();
     let exit = exit(scenario, trials, &objectives, &fitting, require);
     Verdict {
-        text: text(scenario, &labels, &fitting, ranking.as_ref(), &objectives, trials),
+        text: text(scenario, &labels, &fitting, &ranking, &objectives, trials),
         would_change: would_change(scenario, winner.as_deref(), &objectives),
         winner,
         exit_code: exit.code(),
@@ -229,201 +231,6 @@ fn counted(metric: Metric, subscription: &str, mine: &[&Accounted]) -> f64 {
                 .sum();
             if window > 0.0 { delivered as f64 / window } else { 0.0 }
         }
-    }
-}
-
-struct Ranking {
-    winner: String,
-    by: String,
-}
-
-/// Chooses among those that meet everything: by delivery time where it is judged
-/// and not limited, then by loss, then by CPU time, each only where the
-/// difference is clear.
-fn rank(scenario: &Scenario, trials: &[Accounted], fitting: &[&str]) -> Option<Ranking> {
-    if let [only] = fitting {
-        return Some(Ranking {
-            winner: (*only).to_owned(),
-            by: "it is the only one that meets every objective".to_owned(),
-        });
-    }
-    if fitting.is_empty() {
-        return None;
-    }
-    let latency = scenario.objectives.iter().find(|objective| objective.metric.is_latency());
-    if let Some(objective) = latency {
-        let name = &scenario.populations[objective.population].name;
-        let value = |label: &str| {
-            let mine: Vec<&Accounted> = trials
-                .iter()
-                .filter(|t| t.trial.contender == label && t.trial.mode == Mode::Sim)
-                .collect();
-            let all = merged(name, &mine);
-            let quantile = quantile_of(objective.metric);
-            (all.len() >= quantile.samples_needed())
-                .then(|| micros(all.value_at_quantile(quantile.share())))
-        };
-        if let Some(winner) = clear_lowest(fitting, value) {
-            let by = format!("its delivery time at `{name}` is clearly the lowest");
-            return Some(Ranking { winner, by });
-        }
-    }
-    let loss = |label: &str| {
-        let (mut lost, mut expected) = (0, 0);
-        for t in trials.iter().filter(|t| t.trial.contender == label) {
-            let deliveries = &t.trial.ledger.deliveries;
-            lost += deliveries.lost_explained + deliveries.lost_unexplained;
-            expected += deliveries.expected;
-        }
-        Some(lost as f64 / (expected.max(1)) as f64)
-    };
-    if let Some(winner) = clear_lowest(fitting, loss) {
-        return Some(Ranking { winner, by: "it loses clearly less".to_owned() });
-    }
-    let cpu = |label: &str| {
-        let mine: Vec<f64> = trials
-            .iter()
-            .filter(|t| t.trial.contender == label && t.trial.mode != Mode::Sim)
-            .filter_map(|t| t.trial.resources.cpu_us_per_message)
-            .collect();
-        (!mine.is_empty()).then(|| mine.iter().sum::<f64>() / mine.len() as f64)
-    };
-    let winner = clear_lowest(fitting, cpu)?;
-    Some(Ranking { winner, by: "it takes clearly less CPU time a message".to_owned() })
-}
-
-/// The label with the lowest value, if every other is higher by more than [`CLEAR`].
-fn clear_lowest(labels: &[&str], value: impl Fn(&str) -> Option<f64>) -> Option<String> {
-    let mut values: Vec<(f64, &str)> = Vec::new();
-    for label in labels {
-        values.push((value(label)?, label));
-    }
-    values.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (lowest, next) = (values.first()?, values.get(1)?);
-    (next.0 > lowest.0 * (1.0 + CLEAR) && next.0 > 0.0).then(|| lowest.1.to_owned())
-}
-
-fn text(
-    scenario: &Scenario,
-    labels: &[&str],
-    fitting: &[&str],
-    ranking: Option<&Ranking>,
-    objectives: &[ObjectiveResult],
-    trials: &[Accounted],
-) -> String {
-    let mut out = String::new();
-    if scenario.objectives.is_empty() {
-        out.push_str("The scenario states no objective, so nothing is judged.");
-    } else if let Some(ranking) = ranking {
-        let count = scenario.objectives.len();
-        let objectives = if count == 1 { "the objective" } else { "all objectives" };
-        out.push_str(&format!("{} fits: it meets {objectives}", ranking.winner));
-        if fitting.len() > 1 {
-            let others: Vec<&str> =
-                fitting.iter().copied().filter(|label| *label != ranking.winner).collect();
-            out.push_str(&format!(", as does {}, and {}.", others.join(" and "), ranking.by));
-        } else if labels.len() > 1 {
-            out.push_str(", and no other does.");
-        } else {
-            out.push('.');
-        }
-    } else if fitting.is_empty() {
-        out.push_str("No contender meets every objective.");
-    } else {
-        out.push_str(&format!(
-            "{} meet every objective, and nothing measured here tells them apart.",
-            fitting.join(" and ")
-        ));
-    }
-    for label in labels.iter().filter(|label| !fitting.contains(label)) {
-        let mut seen: Vec<(&str, &str)> = Vec::new();
-        for o in objectives.iter().filter(|o| o.contender == *label && o.outcome != Outcome::Met) {
-            if seen.contains(&(&o.subscription, &o.metric)) {
-                continue;
-            }
-            seen.push((&o.subscription, &o.metric));
-            if o.outcome == Outcome::Unsupported {
-                let reason = o.reason.as_deref().unwrap_or("it does not have it");
-                out.push_str(&format!(
-                    " {label} has nothing to judge {} at `{}` by: {reason}.",
-                    o.metric.replace('_', " "),
-                    o.subscription,
-                ));
-                continue;
-            }
-            let verb = match o.outcome {
-                Outcome::Missed => "misses",
-                _ => "leaves undecided",
-            };
-            let figure = o.actual.map_or_else(String::new, |actual| {
-                format!(": {} against {}", shown(&o.metric, actual), shown(&o.metric, o.target))
-            });
-            out.push_str(&format!(
-                " {label} {verb} {} at `{}`{figure} ({}).",
-                o.metric.replace('_', " "),
-                o.subscription,
-                o.mode
-            ));
-        }
-    }
-    if let Some(unequal) = unequal_contracts(labels, trials) {
-        out.push_str(&unequal);
-    }
-    for label in labels {
-        let unexplained: u64 = trials
-            .iter()
-            .filter(|t| t.trial.contender == *label)
-            .map(|t| t.trial.ledger.deliveries.lost_unexplained + t.trial.ledger.corrupt)
-            .sum();
-        if unexplained > 0 {
-            out.push_str(&format!(
-                " {label} broke its promise: {unexplained} deliveries were lost without a cause \
-                 or damaged."
-            ));
-        }
-    }
-    out
-}
-
-/// What acknowledgements prove, where contenders do not all promise the same.
-fn unequal_contracts(labels: &[&str], trials: &[Accounted]) -> Option<String> {
-    let mut proofs: Vec<(AckProves, Vec<&str>)> = Vec::new();
-    for label in labels {
-        let Some(of) = trials.iter().find(|t| t.trial.contender == *label) else { continue };
-        match proofs.iter_mut().find(|(proof, _)| *proof == of.trial.ack_proves) {
-            Some((_, all)) => all.push(label),
-            None => proofs.push((of.trial.ack_proves, vec![label])),
-        }
-    }
-    if proofs.len() < 2 {
-        return None;
-    }
-    let each: Vec<String> = proofs
-        .iter()
-        .map(|(proof, labels)| {
-            let copies = if proof.copies == 1 { "copy" } else { "copies" };
-            let where_to = match (proof.copies, proof.durable) {
-                (0, _) => return format!("{}: nothing", labels.join(", ")),
-                (_, Durable::None) => "in memory",
-                (_, Durable::PageCache) => "in the page cache",
-                (_, Durable::Synced) => "synced to the disk",
-            };
-            format!("{}: {} {copies} {where_to}", labels.join(", "), proof.copies)
-        })
-        .collect();
-    Some(format!(" The contracts are not equal: an acknowledgement proves ({}).", each.join("; ")))
-}
-
-/// A figure of a metric for people.
-fn shown(metric: &str, value: f64) -> String {
-    match metric {
-        "loss" | "duplicates" | "unmarked" | "unprocessed" | "replay_complete" => {
-            format!("{:.3} %", value * 100.0)
-        }
-        "order" | "acked_loss" => format!("{value:.0}"),
-        "throughput" => format!("{value:.0}/s"),
-        _ if value >= 1_000.0 => format!("{:.2} ms", value / 1_000.0),
-        _ => format!("{value:.0} us"),
     }
 }
 
