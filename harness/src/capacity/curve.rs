@@ -81,6 +81,8 @@ pub fn row(contender: &str, mode: Mode, own: f64, found: &Found, steps: &[Step])
         bracket: [own * found.surely.min(found.sustained.unwrap_or(0.0)), high],
         limited_by: match (&impossible, found.sustained) {
             (Some(_), _) => "not supported".to_owned(),
+            // Nothing was worn out: not even the slowest rate met the objectives.
+            (None, None) => "objective".to_owned(),
             _ => limit.name().to_owned(),
         },
         knee_per_s: knee(&curve),

@@ -59,9 +59,11 @@ pub struct RunCli {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeats: u32,
-    /// Then look for the highest rate that each contender sustains
-    #[arg(long)]
-    capacity: bool,
+    /// Then look for the highest rate that each contender sustains, in every mode
+    /// of the run or in these (embedded takes minutes: 15 to 36 steps each)
+    #[arg(long, value_name = "MODE,..", num_args = 0..=1, require_equals = true,
+          default_missing_value = "")]
+    capacity: Option<String>,
     /// A contender that must meet all objectives, or the exit code is 3
     #[arg(long, value_name = "NAME")]
     require: Vec<String>,
@@ -94,8 +96,8 @@ pub struct RunArgs {
     pub quick: bool,
     /// At least 1.
     pub repeats: u32,
-    /// Whether highest sustained rates are looked for, too.
-    pub capacity: bool,
+    /// The modes of the run in which highest sustained rates are looked for, too.
+    pub capacity: Vec<Mode>,
     /// Dotted paths and TOML values, in order; a later one wins.
     pub sets: Vec<(String, String)>,
     /// Labels of contenders that must meet all objectives; all of them run.
@@ -121,15 +123,17 @@ pub fn run(args: RunCli) -> Result<Exit, CliError> {
 fn resolve(args: RunCli) -> Result<RunArgs, CliError> {
     let contenders = specs(&args.what.contenders)?;
     let require = labels(&args.require, &contenders)?;
+    let modes = modes(&args.mode)?;
+    let capacity = searched(args.capacity.as_deref(), &modes)?;
     Ok(RunArgs {
         scenario: args.what.scenario,
-        modes: modes(&args.mode)?,
+        modes,
         contenders,
         seed: args.what.seed,
         duration: args.duration,
         quick: args.quick,
         repeats: args.repeats,
-        capacity: args.capacity,
+        capacity,
         sets: args.what.sets,
         require,
         out: args.out,
@@ -167,6 +171,22 @@ fn labels(required: &[String], specs: &[ContenderSpec]) -> Result<Vec<String>, C
         }
     }
     Ok(labels)
+}
+
+/// The modes in which capacity is looked for: those named, which the run must
+/// have, or all of the run's.
+fn searched(text: Option<&str>, of_the_run: &[Mode]) -> Result<Vec<Mode>, CliError> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    if text.is_empty() {
+        return Ok(of_the_run.to_vec());
+    }
+    let searched = modes(text)?;
+    match searched.iter().find(|mode| !of_the_run.contains(mode)) {
+        Some(mode) => Err(CliError::Usage(format!(
+            "--capacity={mode}: the run does not play the mode {mode}; add it to --mode"
+        ))),
+        None => Ok(searched),
+    }
 }
 
 /// The modes asked for, none twice.
@@ -241,6 +261,18 @@ mod tests {
         let says = |text: &str| modes(text).expect_err("refused").to_string();
         assert_eq!(says("real"), "the mode `real` is not there yet; there is sim, embedded, wire");
         assert_eq!(says("dream"), "there is no mode `dream`; there is sim, embedded, wire");
+    }
+
+    #[test]
+    fn capacity_is_looked_for_where_the_run_plays() {
+        let both = [Mode::Sim, Mode::Embedded];
+        assert_eq!(searched(None, &both).expect("none"), []);
+        assert_eq!(searched(Some(""), &both).expect("all"), both);
+        assert_eq!(searched(Some("sim"), &both).expect("one"), [Mode::Sim]);
+        assert_eq!(
+            searched(Some("wire"), &both).expect_err("refused").to_string(),
+            "--capacity=wire: the run does not play the mode wire; add it to --mode"
+        );
     }
 
     #[test]

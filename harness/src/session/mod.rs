@@ -66,8 +66,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
         winner.as_deref(),
         &interrupt,
     ));
-    let rates = if args.capacity && !interrupt.load(Ordering::Relaxed) {
-        capacity::search_all(&scenario, &prepared, &args.modes, args.quick, &interrupt)
+    let rates = if !args.capacity.is_empty() && !interrupt.load(Ordering::Relaxed) {
+        capacity::search_all(&scenario, &prepared, &args.capacity, args.quick, &interrupt)
     } else {
         Vec::new()
     };

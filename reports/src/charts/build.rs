@@ -15,6 +15,9 @@ use crate::text::group::{Group, Groups};
 /// apart. The tables have all of them.
 const MOST: usize = 12;
 
+/// A second with less than this share of the busiest one's deliveries is a trickle.
+const TRICKLE: f64 = 0.02;
+
 /// Rates to one microsecond; what is not finite or below zero is no figure.
 fn sound(value: Option<f64>) -> Option<f64> {
     value.filter(|v| v.is_finite() && *v >= 0.0 && *v < 1e15)
@@ -195,7 +198,19 @@ fn throughput(mode: Mode, groups: &[Group<'_>], cast: &Cast) -> Option<Figure> {
     if all.is_empty() {
         return None;
     }
-    let offered = over_time(&groups[..1], cast, Fold::Mean, |point| Some(point.offered as f64));
+    let mut offered = over_time(&groups[..1], cast, Fold::Mean, |point| Some(point.offered as f64));
+    // What trickles in while the run drains is no throughput: the chart would end
+    // in a fall that no broker is the reason of. A backlog that comes late is kept.
+    let last = |line: &Series, least: f64| {
+        line.points.iter().rev().find(|(_, y)| y.is_some_and(|y| y > least)).map(|(x, _)| *x)
+    };
+    let busiest = ys(&all).fold(0.0, f64::max);
+    let due = offered.first().and_then(|line| last(line, 0.0));
+    let late = all.iter().filter_map(|line| last(line, busiest * TRICKLE)).reduce(f64::max);
+    if let Some(end) = due.into_iter().chain(late).reduce(f64::max) {
+        let lines = all.iter_mut().chain(&mut offered);
+        lines.for_each(|line| line.points.retain(|(x, _)| *x <= end));
+    }
     all.extend(offered.into_iter().map(|line| Series {
         who: None,
         name: "planned".to_owned(),

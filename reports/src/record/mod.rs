@@ -177,7 +177,8 @@ pub struct Capacity {
     /// The rate up to which every run held, and the lowest from which on none did.
     pub bracket: [f64; 2],
     /// What stopped it: node CPU, disk, client, link, generator, machine (threads
-    /// waited for a core) or search (its own bounds); or not supported.
+    /// waited for a core) or search (its own bounds); objective where not even the
+    /// slowest rate met the objectives; or not supported.
     pub limited_by: String,
     /// Latency against load, rates increasing.
     pub curve: Vec<CapacityPoint>,
