@@ -54,9 +54,9 @@ pub fn row(contender: &str, mode: Mode, own: f64, found: &Found, steps: &[Step])
         notes.push("the search ended before the bracket was closed to 5 %".to_owned());
     }
     if found.closed && found.hopeless != found.not_sustained {
-        notes.push(
-            "steps held and failed by turns within the bracket: this machine is noisy".to_owned(),
-        );
+        // Nothing disturbs virtual time: there, it is the seed that decides.
+        let why = if mode == Mode::Sim { "its seeds decide" } else { "this machine is noisy" };
+        notes.push(format!("steps held and failed by turns within the bracket: {why}"));
     }
     if let Some(miss) = missed.and_then(|step| step.miss.as_ref()).filter(|_| impossible.is_none())
     {
@@ -82,7 +82,7 @@ pub fn row(contender: &str, mode: Mode, own: f64, found: &Found, steps: &[Step])
         limited_by: match (&impossible, found.sustained) {
             (Some(_), _) => "not supported".to_owned(),
             // Nothing was worn out: not even the slowest rate met the objectives.
-            (None, None) => "objective".to_owned(),
+            (None, None) => limit::Limit::Objective.name().to_owned(),
             _ => limit.name().to_owned(),
         },
         knee_per_s: knee(&curve),
@@ -99,7 +99,7 @@ fn own_low(steps: &[Step]) -> f64 {
 
 fn words(miss: &Miss) -> String {
     match miss {
-        Miss::Objective(what) => format!("{what} is missed"),
+        Miss::Objective(what) | Miss::Count(what) => format!("{what} is missed"),
         Miss::Loss(what) => what.clone(),
         Miss::Backlog => "the backlog grows".to_owned(),
         Miss::Generator(why) => format!("the generator is the limit: {why}"),

@@ -29,6 +29,8 @@ pub enum Limit {
     Machine,
     /// The search's own bounds: the broker may be able to do more.
     Search,
+    /// An objective that no rate wears out, such as order.
+    Objective,
 }
 
 impl Limit {
@@ -42,6 +44,7 @@ impl Limit {
             Limit::Generator => "generator",
             Limit::Machine => "machine",
             Limit::Search => "search",
+            Limit::Objective => "objective",
         }
     }
 
@@ -58,6 +61,9 @@ pub fn of(mode: Mode, light: Option<&Step>, missed: Option<&Step>) -> Limit {
     let Some(missed) = missed else { return Limit::Search };
     if matches!(missed.miss, Some(Miss::Generator(_))) {
         return Limit::Generator;
+    }
+    if matches!(missed.miss, Some(Miss::Count(_))) {
+        return Limit::Objective;
     }
     if missed.node_busy >= BUSY {
         return Limit::NodeCpu;
