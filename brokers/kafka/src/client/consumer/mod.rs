@@ -556,6 +556,7 @@ impl Consumer {
     pub fn settle(&mut self, token: u64, settle: Settle, cx: &mut Cx<'_>) -> Outcome {
         const UNKNOWN: &str = "it is settled already, or its partition is another member's now";
         let unknown = Outcome::Failed(Failure::GaveUp(UNKNOWN));
+        self.opens.heard(cx.now, token);
         let is_known = match settle {
             Settle::Working => self.opens.working(cx.now, token, &self.again),
             Settle::Nak { delay } => self.opens.refused(cx.now, token, delay, &self.again),

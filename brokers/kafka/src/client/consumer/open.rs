@@ -3,6 +3,15 @@
 //! The log knows a position and nothing else. That a record comes again until it
 //! is acknowledged is therefore this client's work: it keeps what is not settled
 //! and hands it out again, and the position is never committed past it.
+//!
+//! What was handed out may wait long in the application, which works on one
+//! record after the other. A copy more of a record that still waits there makes
+//! it wait longer still: a wait shorter than what is queued would breed copies
+//! faster than anybody can take them. So a record does not come again while an
+//! earlier copy of it waits, as far as the application's answers show: whoever
+//! answers for one copy has taken all that were handed out before it. An
+//! application that says nothing at all for as long as the wait is believed to
+//! have taken everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,6 +30,9 @@ pub(super) struct Open {
     pub deliveries: u32,
     /// When it is handed out again, unless it is settled before.
     due: Option<Time>,
+    /// The first and the last of its copies, in the order of handing out, that
+    /// may still wait in the application.
+    copies: (u64, u64),
 }
 
 /// How records come again.
@@ -54,6 +66,12 @@ pub(super) struct Opens {
     last: u64,
     open: BTreeMap<u64, Open>,
     timers: BTreeSet<(Time, u64)>,
+    /// Copies handed out, which gives each its number.
+    handed: u64,
+    /// The application has taken every copy up to this one.
+    taken: u64,
+    /// When the application last said anything.
+    heard_at: Time,
 }
 
 impl Opens {
@@ -71,8 +89,10 @@ impl Opens {
         again: &Again,
     ) -> u64 {
         self.last += 1;
+        self.handed += 1;
         let due = now + again.wait(1).unwrap_or(again.ack_wait);
-        let open = Open { partition, offset, message, deliveries: 1, due: Some(due) };
+        let copies = (self.handed, self.handed);
+        let open = Open { partition, offset, message, deliveries: 1, due: Some(due), copies };
         self.timers.insert((due, self.last));
         self.open.insert(self.last, open);
         self.last
@@ -84,6 +104,16 @@ impl Opens {
             self.timers.remove(&(due, token));
         }
         self.timers.insert((at, token));
+    }
+
+    /// The application says something of this record, so it has taken a copy of it
+    /// and all that were handed out before. Of several copies it may be the first.
+    pub fn heard(&mut self, now: Time, token: u64) {
+        self.heard_at = now;
+        if let Some(open) = self.open.get_mut(&token) {
+            self.taken = self.taken.max(open.copies.0);
+            open.copies.0 = (self.taken + 1).min(open.copies.1);
+        }
     }
 
     /// It is settled.
@@ -116,7 +146,9 @@ impl Opens {
         delay: Option<Duration>,
         again: &Again,
     ) -> bool {
-        let Some(open) = self.open.get(&token) else { return false };
+        let Some(open) = self.open.get_mut(&token) else { return false };
+        // It is asked for, whatever else of it waits.
+        open.copies = (0, 0);
         let wait = delay.or(again.wait(open.deliveries)).unwrap_or_default();
         // The last delivery there may be needs no wait before it is given up.
         let is_last = again.max_deliver.is_some_and(|max| open.deliveries >= max);
@@ -126,14 +158,25 @@ impl Opens {
 
     /// The next record whose time has come, and its token.
     pub fn due(&mut self, now: Time, again: &Again) -> Option<(u64, Verdict)> {
-        let (_, token) = *self.timers.first().filter(|(at, _)| *at <= now)?;
-        let deliveries = self.open.get(&token)?.deliveries;
+        let (token, deliveries) = loop {
+            let (_, token) = *self.timers.first().filter(|(at, _)| *at <= now)?;
+            let open = self.open.get(&token)?;
+            let wait = again.wait(open.deliveries).unwrap_or(again.ack_wait);
+            let quiet_at = self.heard_at + wait;
+            if open.copies.1 <= self.taken || quiet_at <= now {
+                break (token, open.deliveries);
+            }
+            self.set_timer(token, quiet_at);
+        };
         if again.max_deliver.is_some_and(|max| deliveries >= max) {
             return self.end(token).map(|open| (token, Verdict::Exhausted(open)));
         }
         let deliveries = deliveries + 1;
         self.set_timer(token, now + again.wait(deliveries).unwrap_or(again.ack_wait));
+        self.handed += 1;
         let open = self.open.get_mut(&token)?;
+        let first = if open.copies.1 <= self.taken { self.handed } else { open.copies.0 };
+        open.copies = (first, self.handed);
         open.deliveries = deliveries;
         Some((token, Verdict::Again(open.message.clone())))
     }
@@ -195,6 +238,61 @@ mod tests {
         let due = opens.due(Time::from_millis(6), &again);
         assert!(matches!(due, Some((_, Verdict::Exhausted(open))) if open.deliveries == 2));
         assert!(!opens.refused(Time::from_millis(6), token, None, &again));
+    }
+
+    /// Everything that is handed out again by `now`, in order.
+    fn come_again(opens: &mut Opens, now_ms: u64, again: &Again) -> Vec<u64> {
+        std::iter::from_fn(|| opens.due(Time::from_millis(now_ms), again))
+            .map(|(token, _)| token)
+            .collect()
+    }
+
+    #[test]
+    fn what_still_waits_in_the_application_does_not_come_again() {
+        let (mut opens, again) = (Opens::default(), again(None, &[50]));
+        let tokens: Vec<u64> = (0..500).map(|_| begin(&mut opens, &again)).collect();
+        // One record each millisecond; every tenth fails without a word.
+        let mut queue: std::collections::VecDeque<u64> = tokens.into();
+        let mut worked = 0;
+        for now_ms in 1..2_000 {
+            queue.extend(come_again(&mut opens, now_ms, &again));
+            let Some(token) = queue.pop_front() else { continue };
+            worked += 1;
+            if worked % 10 != 0 {
+                opens.heard(Time::from_millis(now_ms), token);
+                opens.end(token);
+            }
+        }
+        assert_eq!(opens.len(), 0);
+        assert!((550..=560).contains(&worked), "500 records, 55 failures, no copy more: {worked}");
+    }
+
+    #[test]
+    fn a_silent_application_is_believed_to_have_taken_everything() {
+        let (mut opens, again) = (Opens::default(), again(None, &[50]));
+        let tokens: Vec<u64> = (0..3).map(|_| begin(&mut opens, &again)).collect();
+        opens.heard(Time::from_millis(20), tokens[0]);
+        opens.end(tokens[0]);
+        assert_eq!(come_again(&mut opens, 69, &again), []);
+        assert_eq!(come_again(&mut opens, 70, &again), tokens[1..]);
+        // An answer may be to the first copy, so the second may still wait.
+        opens.heard(Time::from_millis(80), tokens[2]);
+        opens.end(tokens[2]);
+        assert_eq!(come_again(&mut opens, 129, &again), []);
+        assert_eq!(come_again(&mut opens, 130, &again), [tokens[1]]);
+    }
+
+    #[test]
+    fn a_record_is_not_given_up_while_its_last_copy_waits() {
+        let (mut opens, again) = (Opens::default(), again(Some(1), &[50]));
+        let tokens: Vec<u64> = (0..3).map(|_| begin(&mut opens, &again)).collect();
+        opens.heard(Time::from_millis(45), tokens[0]);
+        opens.end(tokens[0]);
+        assert!(opens.due(Time::from_millis(50), &again).is_none());
+        opens.heard(Time::from_millis(90), tokens[2]);
+        opens.end(tokens[2]);
+        let due = opens.due(Time::from_millis(95), &again);
+        assert!(matches!(due, Some((token, Verdict::Exhausted(_))) if token == tokens[1]));
     }
 
     #[test]
