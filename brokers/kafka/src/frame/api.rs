@@ -55,15 +55,15 @@ macro_rules! apis {
 
             /// Bytes of the body in `version`.
             ///
-            /// # Panics
-            /// If a client or node of this crate wrote into a body what its
-            /// version cannot say; what a codec read always has a size.
-            pub(super) fn body_len(&self, version: i16) -> usize {
+            /// # Errors
+            /// [`FrameError`] when the body holds something that its version
+            /// cannot say, or there is no such version.
+            pub(super) fn body_len(&self, version: i16) -> Result<usize, FrameError> {
                 match self {
                     $(Request::$api(body) => body.compute_size(version),)*
                     Request::Other { body, .. } => Ok(body.len()),
                 }
-                .expect("a request says only what its version can")
+                .map_err(|error| FrameError(error.to_string()))
             }
 
             pub(super) fn encode(&self, version: i16, buf: &mut BytesMut) -> Result<(), FrameError> {
@@ -88,13 +88,13 @@ macro_rules! apis {
 
             /// Bytes of the body in `version`.
             ///
-            /// # Panics
+            /// # Errors
             /// As [`Request::body_len`].
-            pub(super) fn body_len(&self, version: i16) -> usize {
+            pub(super) fn body_len(&self, version: i16) -> Result<usize, FrameError> {
                 match self {
                     $(Response::$api(body) => body.compute_size(version),)*
                 }
-                .expect("a response says only what its version can")
+                .map_err(|error| FrameError(error.to_string()))
             }
 
             pub(super) fn encode(&self, version: i16, buf: &mut BytesMut) -> Result<(), FrameError> {

@@ -69,6 +69,20 @@ fn response_has_tags(key: i16, version: i16) -> bool {
 }
 
 impl Up {
+    /// Bytes of the whole frame.
+    ///
+    /// # Errors
+    /// [`FrameError`] when the body holds something that its version cannot say.
+    pub fn checked_len(&self) -> Result<usize, FrameError> {
+        self.request.body_len(self.version).map(|body| self.head_len() + body)
+    }
+
+    fn head_len(&self) -> usize {
+        let name = self.client_id.as_ref().map_or(0, |name| name.len().min(i16::MAX as usize));
+        let tags = usize::from(request_has_tags(self.request.key(), self.version));
+        REQUEST_PREFIX + name + tags
+    }
+
     /// Writes the whole frame, length first.
     ///
     /// # Errors
@@ -95,6 +109,18 @@ impl Up {
 }
 
 impl Down {
+    /// Bytes of the whole frame.
+    ///
+    /// # Errors
+    /// [`FrameError`] when the body holds something that its version cannot say.
+    pub fn checked_len(&self) -> Result<usize, FrameError> {
+        self.response.body_len(self.version).map(|body| self.head_len() + body)
+    }
+
+    fn head_len(&self) -> usize {
+        RESPONSE_PREFIX + usize::from(response_has_tags(self.response.key(), self.version))
+    }
+
     /// Writes the whole frame, length first.
     ///
     /// # Errors
@@ -121,9 +147,8 @@ fn finish(start: usize, buf: &mut BytesMut) -> Result<(), FrameError> {
 
 impl Frame for Up {
     fn wire_len(&self) -> usize {
-        let name = self.client_id.as_ref().map_or(0, |name| name.len().min(i16::MAX as usize));
-        let tags = usize::from(request_has_tags(self.request.key(), self.version));
-        REQUEST_PREFIX + name + tags + self.request.body_len(self.version)
+        // One that cannot be written has no length; writing it says why.
+        self.checked_len().unwrap_or_else(|_| self.head_len())
     }
 
     fn payloads(&self, visit: &mut dyn FnMut(&[u8])) {
@@ -139,8 +164,7 @@ impl Frame for Up {
 
 impl Frame for Down {
     fn wire_len(&self) -> usize {
-        let tags = usize::from(response_has_tags(self.response.key(), self.version));
-        RESPONSE_PREFIX + tags + self.response.body_len(self.version)
+        self.checked_len().unwrap_or_else(|_| self.head_len())
     }
 
     fn payloads(&self, visit: &mut dyn FnMut(&[u8])) {

@@ -253,3 +253,16 @@ fn errors_say_what_is_wrong() {
     written[8..12].copy_from_slice(&3_i32.to_be_bytes());
     assert_eq!(batch::check(&written), Err(BatchError::Length(3)));
 }
+
+#[test]
+fn what_a_version_cannot_say_is_an_error_and_no_panic() {
+    let group = JoinGroupRequest::default()
+        .with_group_id(GroupId(StrBytes::from_static_str("g")))
+        .with_group_instance_id(Some(StrBytes::from_static_str("seat")));
+    let frame = up(2, None, group.clone());
+    assert!(frame.checked_len().is_err());
+    assert!(frame.encode(&mut BytesMut::new()).is_err());
+    assert_eq!(frame.wire_len(), 14, "its header alone");
+    let frame = up(5, None, group);
+    assert_eq!(frame.checked_len().expect("it exists since then"), encoded_len(&frame));
+}

@@ -98,21 +98,22 @@ impl Journal {
     /// # Errors
     /// [`BootError::Store`] for a store that is foreign, newer or damaged.
     pub fn open(disk: &mut dyn Disk, new_cluster: [u8; 16]) -> Result<Opened, BootError> {
-        let others: Vec<String> =
-            disk.list("")?.into_iter().filter(|name| name != NAME).take(1).collect();
+        let others: Vec<String> = disk.list("")?.into_iter().filter(|name| name != NAME).collect();
         let file = disk.open(NAME)?;
         let bytes = read_all(disk, file)?;
         if bytes.len() < HEADER {
-            if let Some(other) = others.first() {
-                let reason = format!(
-                    "this is no store of the log: there is {other:?}, and no whole {NAME:?}"
-                );
-                return Err(wrong(bytes.len(), reason));
-            }
+            clear_beside(disk, &bytes, &others)?;
+            let cut = (!bytes.is_empty()).then(|| Cut {
+                file: NAME.to_owned(),
+                offset: 0,
+                bytes: bytes.len() as u64,
+                reason: "the head is not whole".to_owned(),
+                is_torn: true,
+            });
             disk.truncate(file, 0)?;
             disk.append(file, &[&MAGIC, &VERSION.to_be_bytes(), &new_cluster])?;
             let journal = Journal { file, cluster: new_cluster };
-            return Ok(Opened { journal, entries: Vec::new(), cut: None });
+            return Ok(Opened { journal, entries: Vec::new(), cut });
         }
         if bytes[..4] != MAGIC {
             return Err(wrong(0, "this is no store of the log: its magic is not KLOG".to_owned()));
@@ -156,6 +157,44 @@ impl Journal {
         let parts: [&[u8]; 4] = [&len, &front.to_be_bytes(), &body, &back.to_be_bytes()];
         disk.append(self.file, &parts).map(drop)
     }
+}
+
+/// Makes way for a new store where the journal's head is not whole.
+///
+/// The head is synced before anything that is acknowledged as synced, so a crash
+/// that tore it left nothing that counts: files beside it are empty, and go. Files
+/// that hold bytes are somebody's records, and those no journal is worth: without
+/// it nobody knows the topics, so the boot ends, and nothing is touched.
+///
+/// # Errors
+/// [`BootError::Store`] with what is there and the way out.
+fn clear_beside(disk: &mut dyn Disk, head: &[u8], others: &[String]) -> Result<(), BootError> {
+    let known = [&MAGIC[..], &VERSION.to_be_bytes()].concat();
+    let is_ours = head.iter().zip(&known).all(|(is, should)| is == should)
+        || head.iter().all(|byte| *byte == 0);
+    let is_log = |name: &&String| name.contains('/') && name.ends_with(".log");
+    let mut empty = Vec::new();
+    for name in others {
+        let file = disk.open(name)?;
+        if !is_ours || !name.contains('/') || disk.len(file)? > 0 {
+            let reason = match others.iter().find(is_log) {
+                Some(log) if is_ours => format!(
+                    "the head of {NAME:?} is not whole, and there are records in {log:?} and \
+                     perhaps others: put {NAME:?} back from a copy, or move everything here \
+                     away to begin an empty store"
+                ),
+                _ => {
+                    format!("this is no store of the log: there is {name:?}, and no whole {NAME:?}")
+                }
+            };
+            return Err(wrong(head.len(), reason));
+        }
+        empty.push(name);
+    }
+    for name in empty {
+        disk.delete(name)?;
+    }
+    Ok(())
 }
 
 fn wrong(offset: usize, reason: String) -> BootError {
@@ -342,6 +381,9 @@ mod tests {
             let opened = Journal::open(&mut disk, [3; 16]).expect("opens");
             prop_assert_eq!(&opened.entries[..], &entries()[..opened.entries.len()]);
             opened.journal.append(&mut disk, &Entry::Booted).expect("appends");
+            if len < HEADER as u64 {
+                prop_assert_eq!(opened.cut.is_some(), len > 0);
+            }
             let again = Journal::open(&mut disk, [3; 16]).expect("opens");
             prop_assert_eq!(again.cut, None);
             prop_assert_eq!(again.entries.last(), Some(&Entry::Booted));
@@ -361,6 +403,32 @@ mod tests {
             let error = Journal::open(&mut disk, [3; 16]).expect_err("is damaged");
             prop_assert!(matches!(error, BootError::Store { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn a_torn_head_begins_anew_beside_empty_files_and_spares_records() {
+        let torn = |beside: &[u8]| {
+            let mut disk = MemoryDisk::new();
+            let file = disk.open(NAME).expect("opens");
+            disk.append(file, &[b"KLOG\0\x01\x03\x03"]).expect("appends");
+            let log = disk.open("t-0/00000000000000000000.log").expect("opens");
+            disk.append(log, &[beside]).expect("appends");
+            disk
+        };
+        let mut disk = torn(b"");
+        let opened = Journal::open(&mut disk, [9; 16]).expect("a crash leaves it like this");
+        assert_eq!((opened.journal.cluster, opened.entries), ([9; 16], vec![]));
+        assert_eq!(opened.cut.map(|cut| (cut.bytes, cut.is_torn)), Some((8, true)));
+        assert_eq!(disk.list("").expect("lists"), [NAME]);
+        let mut disk = torn(b"records");
+        let error = Journal::open(&mut disk, [9; 16]).expect_err("records are there").to_string();
+        assert_eq!(
+            error,
+            "meta at byte 8: the head of \"meta\" is not whole, and there are records in \
+             \"t-0/00000000000000000000.log\" and perhaps others: put \"meta\" back from a copy, \
+             or move everything here away to begin an empty store"
+        );
+        assert_eq!(disk.list("").expect("lists").len(), 2, "nothing is touched");
     }
 
     #[test]

@@ -41,8 +41,8 @@ mod upkeep;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use broker_contract::{
-    Boot, BootError, Broker, CloseReason, ConnId, Disk, DiskError, Effects, Frame, Input, NoPeer,
-    Note, SyncToken, Time,
+    Boot, BootError, Broker, CloseReason, ConnId, Disk, DiskError, Effects, Input, NoPeer, Note,
+    SyncToken, Time,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -309,7 +309,14 @@ impl Kafka {
         let conn = to.from.conn;
         let Asker { correlation, version, .. } = to;
         let frame = Down { correlation, version, response: response.into() };
-        self.conns.answered(conn, frame.wire_len() as u64);
+        // An answer that does not fit the version that was asked for is a mistake of
+        // this node, and no reason to bring it down: whoever asked is told by the end
+        // of the connection, as by the original.
+        let Ok(len) = frame.checked_len() else {
+            self.close(conn, CloseReason::Protocol("the answer does not fit the version"), out);
+            return;
+        };
+        self.conns.answered(conn, len as u64);
         out.send(conn, frame);
         if self.conns.has_waiting(conn) {
             self.ready.push_back(conn);

@@ -527,6 +527,7 @@ impl Consumer {
     fn committed(&mut self, ids: &[PartitionId], response: &OffsetFetchResponse, cx: &mut Cx<'_>) {
         self.asked.committed = false;
         let retry_at = cx.now + cx.config.retry_backoff;
+        let mut is_lost = false;
         if response.error_code != 0 {
             for id in ids {
                 self.retry(*id, retry_at);
@@ -550,14 +551,19 @@ impl Consumer {
                     // The log may have been cut since that was committed.
                     partition.is_doubtful = partition.epoch >= 0;
                 } else if let Some((offset, epoch)) = self.remembered.remove(&id) {
-                    // The group's word was lost; nobody else has read on since.
+                    // The group's word was lost; nobody else has read on since. It
+                    // is given again, for whoever may have to take over.
                     partition.seek(offset, epoch);
                     partition.is_doubtful = partition.epoch >= 0;
                     self.doubt_at = cx.metadata.want();
+                    is_lost = true;
                 } else {
                     partition.has_no_commit = true;
                 }
             }
+        }
+        if is_lost {
+            self.commit_by(cx.now);
         }
     }
 
@@ -652,7 +658,19 @@ impl Consumer {
                 partition.is_doubtful |= partition.epoch >= 0;
             }
             self.doubt_at = cx.metadata.want();
-        } else if let Some(member) = &mut self.member {
+            return;
+        }
+        // The coordinator may come back from a power loss that took what it had
+        // answered. A member that kept silent about a position it has not moved
+        // would leave its group without one, and whoever took over would begin
+        // at the end. The original says its positions again at every interval.
+        for partition in self.partitions.values_mut() {
+            partition.committed = None;
+        }
+        if self.partitions.values().any(Partition::is_dirty) {
+            self.commit_by(cx.now + cx.config.commit_interval);
+        }
+        if let Some(member) = &mut self.member {
             member.disconnected();
         }
     }

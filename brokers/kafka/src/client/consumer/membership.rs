@@ -359,7 +359,9 @@ fn subscription(topics: &[TopicName], owned: &[Named], generation: i32) -> Bytes
 fn versioned(version: i16, message: &impl Encodable) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_i16(version);
-    message.encode(&mut bytes, version).expect("what is said exists in this version");
+    message.encode(&mut bytes, version).expect(
+        "the fields set here exist in the constant versions given, so nothing can be refused",
+    );
     bytes.freeze()
 }
 

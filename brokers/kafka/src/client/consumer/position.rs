@@ -60,7 +60,8 @@ pub(super) struct Partition {
     /// Batches whose records are not all handed out.
     pub chunks: VecDeque<Chunk>,
     pub settled: Settled,
-    /// What was committed last, by this member.
+    /// What was committed last, by this member, as far as the coordinator that
+    /// answered is known to be there still.
     pub committed: Option<i64>,
     /// The committed offset was asked for, and there is none.
     pub has_no_commit: bool,

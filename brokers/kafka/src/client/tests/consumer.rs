@@ -31,6 +31,7 @@ use crate::frame::batch::BatchWriter;
 use crate::frame::{Codec, Request, Response};
 
 const FETCH: LinkId = LinkId(1);
+const COORDINATOR: LinkId = LinkId(2);
 
 fn listed(offset: i64) -> Response {
     let partition = ListOffsetsPartitionResponse::default().with_offset(offset);
@@ -194,6 +195,23 @@ fn without_a_commit_it_begins_where_it_was_told_and_says_so() {
     assert!(rig.outcome(ticket).is_none(), "whoever took over now would begin elsewhere");
     answer!(rig, OffsetCommit, has_committed());
     assert!(matches!(rig.outcome(ticket), Some(Outcome::Done)));
+}
+
+#[test]
+fn a_coordinator_that_may_have_restarted_is_told_positions_again() {
+    let mut rig = Rig::new(ClientConfig::default());
+    rig.subscribe("t", Start::New, explicit());
+    answer!(rig, OffsetFetch, committed(10));
+    rig.advance_to(Time::from_millis(500));
+    assert_eq!(committing(&rig), None, "it has not moved");
+    rig.cut(COORDINATOR);
+    rig.advance_to(Time::from_millis(1_000));
+    rig.serve();
+    rig.advance_to(Time::from_millis(1_500));
+    assert_eq!(committing(&rig), Some(10), "a power loss may have taken it");
+    answer!(rig, OffsetCommit, has_committed());
+    rig.advance_to(Time::from_millis(2_500));
+    assert_eq!(committing(&rig), None, "once is enough");
 }
 
 #[test]
