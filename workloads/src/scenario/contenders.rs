@@ -77,6 +77,7 @@ fn contender(
         }
     }
     if let Some(spot) = reader.get("partitions") {
+        let mut changed = std::collections::BTreeMap::new();
         for entry in spot.table()?.entries() {
             let Some(log) = logs.iter().find(|log| log.name == entry.key) else {
                 let names = logs.iter().map(|log| log.name.as_str());
@@ -89,10 +90,14 @@ fn contender(
             let path = join(&spot.path, &entry.key);
             let count = Spot { cx, node: &entry.node, path: path.clone() };
             let count = count.count(1, super::logs::PARTITIONS_MAX)?;
-            if known.is_some() && log.partitions != Some(count) {
-                cx.note(&path, &count.toml());
+            if log.partitions != Some(count) {
+                changed.insert(path, count.toml());
             }
             overrides.partitions.insert(entry.key.clone(), count);
+        }
+        // By name, like everything in a table, and not in the order of the file.
+        for (path, count) in changed.iter().filter(|_| known.is_some()) {
+            cx.note(path, count);
         }
     }
     for entry in reader.table().entries() {

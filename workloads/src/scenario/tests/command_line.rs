@@ -46,6 +46,18 @@ fn sets_address_tables_lists_and_new_keys_and_the_last_wins() {
 }
 
 #[test]
+fn partitions_are_noted_by_name_whatever_their_order_in_the_file() {
+    let noted = |partitions: &str| {
+        let text = FULL.replace("{ burst = 3, edge = 2 }", partitions);
+        let notes = fitted(&text, &Options::default()).non_defaults;
+        notes.into_iter().filter(|note| note.contains(".partitions.")).collect::<Vec<_>>()
+    };
+    let in_order = noted("{ burst = 3, edge = 2 }");
+    assert_eq!(in_order.len(), 2);
+    assert_eq!(in_order, noted("{ edge = 2, burst = 3 }"));
+}
+
+#[test]
 fn a_duration_is_the_sum_of_the_steady_phases_and_moves_faults() {
     let text = SMALL.to_owned()
         + "[[phases]]\nkind = \"pause\"\nduration = \"1s\"\n\
