@@ -50,7 +50,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
         quick: args.quick,
     })?);
     let prepared = trials::prepare(&scenario, &args.contenders)?;
-    trials::note_who_cannot_play(&prepared, &args.modes)?;
+    let not_played = trials::who_cannot_play(&prepared, &args.modes)?;
     let out = output::Folder::prepare(args.out.as_deref(), args.force, &scenario.name)?;
     let started_at = host::now();
     let interrupt = Arc::new(AtomicBool::new(false));
@@ -75,6 +75,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
     let (mut record, histograms) =
         assemble(args, &scenario, accounted, verdict, started_at, interrupted, &out);
     record.capacity = rates;
+    record.not_played = not_played;
     let written = out.write(&record, &histograms, &scenario.to_toml());
     show(args, &record)?;
     match written {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use broker_contract::{Codec, Configured, Contender, Proof, SeedStream, Settings};
 use hdrhistogram::Histogram;
-use lab_reports::record::{Cost, Mode, Trial};
+use lab_reports::record::{Cost, Mode, NotPlayed, Trial};
 use lab_workloads::scenario::model::{
     ContenderOverrides, Durations, Phase, PhaseKind, Role, Scenario,
 };
@@ -27,8 +27,13 @@ use crate::trial::{RawTrial, Watch};
 
 /// Nanoseconds that the canary is measured for.
 const CANARY_NS: u64 = 1_500_000_000;
+/// How long the generator is measured at its limit.
+const LIMIT_TIME: Duration = Duration::from_secs(1);
 /// Nanoseconds before that: set-up leaves cold caches and freed memory behind.
 const CANARY_WARM_UP_NS: u64 = 500_000_000;
+
+/// Why a contender is not played over TCP.
+const NO_CODEC: &str = "it has no codec yet";
 
 /// A contender, ready to run.
 #[derive(Clone, Debug)]
@@ -71,21 +76,27 @@ pub fn prepare_one(scenario: &Scenario, spec: &ContenderSpec) -> Result<Prepared
     }
 }
 
-/// Says which contenders a mode leaves out.
+/// Says which contenders a mode leaves out, on standard error and for the record.
 ///
 /// # Errors
 /// [`CliError::Usage`] when that leaves nobody to play at all.
-pub fn note_who_cannot_play(prepared: &[Prepared], modes: &[Mode]) -> Result<(), CliError> {
-    let text = |label: &str| format!("`{label}` is not played over TCP: it has no codec yet");
+pub fn who_cannot_play(prepared: &[Prepared], modes: &[Mode]) -> Result<Vec<NotPlayed>, CliError> {
+    let text = |label: &str| format!("`{label}` is not played over TCP: {NO_CODEC}");
+    let mut all = Vec::new();
     for left_out in prepared.iter().filter(|it| !it.plays(Mode::Wire)) {
         if modes == [Mode::Wire] && !prepared.iter().any(|it| it.plays(Mode::Wire)) {
             return Err(CliError::Usage(text(left_out.label())));
         }
         if modes.contains(&Mode::Wire) {
             crate::term::note(&text(left_out.label()));
+            all.push(NotPlayed {
+                contender: left_out.label().to_owned(),
+                mode: Mode::Wire,
+                reason: NO_CODEC.to_owned(),
+            });
         }
     }
-    Ok(())
+    Ok(all)
 }
 
 impl Prepared {
@@ -292,6 +303,7 @@ fn by_the_clock(
     progress: &Progress,
 ) -> Vec<Accounted> {
     let mut all = Vec::new();
+    let limit_per_s = if mode == Mode::Wire { limit(scenario, interrupt) } else { None };
     for repeat in 0..repeats {
         if interrupt.load(Ordering::Relaxed) {
             break;
@@ -306,7 +318,7 @@ fn by_the_clock(
                 break;
             }
             all.push(watched(progress, scenario, mode, repeat, contender, interrupt, |watch| {
-                contender.run(RunOne {
+                let mut accounted = contender.run(RunOne {
                     scenario,
                     prepared: contender,
                     mode,
@@ -314,7 +326,9 @@ fn by_the_clock(
                     canary: Some(&canary),
                     costs: None,
                     watch,
-                })
+                });
+                accounted.trial.generator.limit_per_s = limit_per_s;
+                accounted
             }));
         }
     }
@@ -385,6 +399,13 @@ pub(super) fn canary(
         all.add(&pair.response).expect("one configuration");
     }
     all
+}
+
+/// Messages per second that the generator sends at most over sockets.
+fn limit(scenario: &Scenario, interrupt: &Arc<AtomicBool>) -> Option<f64> {
+    let seed = seed_of(scenario, 0).fork("limit");
+    let limit = wire::generator_limit(scenario, seed, LIMIT_TIME, interrupt)?;
+    Some(limit.messages_per_s)
 }
 
 /// What the simulated trials charged for work, for the record.

@@ -8,7 +8,7 @@ use broker_contract::{
 use hdrhistogram::Histogram;
 use lab_reports::record::{
     AckProves, Deliveries, Durable, Fault, Generator, Ledger, Messages, Mode, Point, Setting,
-    SubscriptionLedger, Trial, Waste, micros,
+    SubscriptionLedger, Trial, Waste, Wire, WireThread, micros,
 };
 use lab_workloads::ledger::{Account, Duty, Forgotten, Outage, Reconcile, Replay, ScopeAccount};
 use lab_workloads::plan::{Interest, Plan, Planned};
@@ -16,7 +16,7 @@ use lab_workloads::scenario::model::{FaultKind, Scenario};
 
 use super::cast::Cast;
 use super::terms::{Terms, terms, undeclared};
-use super::{Handled, NodeCrash, RawTrial, Resources};
+use super::{Calls, Handled, NodeCrash, RawTrial, Resources};
 use crate::measure::anatomy::{Anatomy, STAGES, Upward};
 use crate::measure::meters::Pair;
 use crate::measure::quantiles::{Instrument, curve, latency};
@@ -217,6 +217,7 @@ pub fn account<C: Contender>(
         emulated: emulated::<C>(scenario),
         waste: Waste { messages: raw.wasted.0, bytes: raw.wasted.1 },
         sometimes: raw.sometimes.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+        wire: wire(&raw),
     };
     Accounted {
         trial,
@@ -517,6 +518,7 @@ fn generator(raw: &RawTrial, label: &Label<'_>) -> Generator {
             lag_max_us: zero,
             canary_p99_us: None,
             unsent: raw.sent.unsent,
+            ..Generator::default()
         };
     }
     Generator {
@@ -528,6 +530,8 @@ fn generator(raw: &RawTrial, label: &Label<'_>) -> Generator {
             .filter(|canary| !canary.is_empty())
             .map(|canary| micros(canary.value_at_quantile(0.99))),
         unsent: raw.sent.unsent,
+        limit_per_s: None,
+        peak_per_s: raw.sent.tally.seconds.iter().map(|s| s.offered as f64).reduce(f64::max),
     }
 }
 
@@ -543,6 +547,28 @@ fn resources(used: &Resources, account: &Account) -> lab_reports::record::Resour
         syncs: used.syncs,
         cpu_us_per_message: (attempted > 0).then(|| used.node_cpu_s * 1e6 / attempted as f64),
     }
+}
+
+/// What each thread asked of the system, where there were sockets.
+fn wire(raw: &RawTrial) -> Option<Wire> {
+    let [server, generator, receivers] = raw.calls?;
+    let thread = |calls: Calls, cpu_s| WireThread {
+        cpu_s,
+        connections: calls.connections,
+        reads: calls.reads,
+        writes: calls.writes,
+        polls: calls.polls,
+        frames_in: calls.frames_in,
+        bytes_in: calls.bytes_in,
+        bytes_out: calls.bytes_out,
+    };
+    let [generator_cpu_s, receivers_cpu_s] = raw.clients_cpu_s;
+    Some(Wire {
+        over_s: raw.ended_ns as f64 / 1e9,
+        server: thread(server, raw.resources.node_cpu_s),
+        generator: thread(generator, generator_cpu_s),
+        receivers: thread(receivers, receivers_cpu_s),
+    })
 }
 
 fn series(raw: &RawTrial, missing: &[u64]) -> Vec<Point> {

@@ -88,6 +88,45 @@ pub struct RawTrial {
     pub broken: Option<String>,
     /// Whether somebody interrupted it.
     pub interrupted: bool,
+    /// What the threads asked of the system, over TCP: the server's, the senders',
+    /// the receivers'.
+    pub calls: Option<[Calls; 3]>,
+    /// CPU seconds of the senders' thread and of the receivers', where they are apart.
+    pub clients_cpu_s: [f64; 2],
+}
+
+/// System calls on sockets, and what they moved.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Connections that are open.
+    pub connections: u64,
+    /// Calls that read.
+    pub reads: u64,
+    /// Calls that wrote.
+    pub writes: u64,
+    /// Calls that waited, or asked what is ready.
+    pub polls: u64,
+    /// Frames read.
+    pub frames_in: u64,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+}
+
+impl Calls {
+    /// What has come since `before`; of connections, those that were open then.
+    pub fn since(&self, before: &Calls) -> Calls {
+        Calls {
+            connections: before.connections,
+            reads: self.reads - before.reads,
+            writes: self.writes - before.writes,
+            polls: self.polls - before.polls,
+            frames_in: self.frames_in - before.frames_in,
+            bytes_in: self.bytes_in - before.bytes_in,
+            bytes_out: self.bytes_out - before.bytes_out,
+        }
+    }
 }
 
 /// A crash of the node, and what was not safe from it.

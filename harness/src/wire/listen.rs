@@ -15,6 +15,11 @@ use mio::{Interest, Registry, Token};
 use super::settings::Place;
 use super::stream::Stream;
 
+/// Connections that may wait to be accepted; the system takes fewer if its own
+/// limit is lower. One that comes when the queue is full is not refused: its first
+/// packet is thrown away, and sent again a second later.
+const BACKLOG: i32 = 4_096;
+
 /// A socket that takes connections.
 #[derive(Debug)]
 pub enum Listener {
@@ -50,6 +55,7 @@ impl Listener {
                     ListenError { place: wanted.to_string(), reason }
                 };
                 let listener = TcpListener::bind(wanted).map_err(failed)?;
+                rustix::net::listen(&listener, BACKLOG).map_err(|error| failed(error.into()))?;
                 let got = listener.local_addr().map_err(failed)?;
                 Ok(Listener::Tcp(listener, got))
             }

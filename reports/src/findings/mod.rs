@@ -17,6 +17,7 @@ pub(crate) mod faults;
 pub(crate) mod load;
 pub(crate) mod objectives;
 pub(crate) mod promises;
+pub(crate) mod sockets;
 pub(crate) mod speed;
 pub(crate) mod stream;
 pub(crate) mod verdict;

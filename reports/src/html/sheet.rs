@@ -41,6 +41,7 @@ pub(super) struct Sheet {
     promises: Vec<Promised>,
     would_change: Vec<String>,
     remarks: Vec<tables::Remark>,
+    sockets: Vec<tables::SocketRow>,
     costs: Vec<tables::CostTable>,
     scenario_settings: Vec<String>,
     settings: Vec<SettingsTable>,
@@ -195,7 +196,8 @@ pub(super) fn fill(record: &Record) -> Result<Sheet, RenderError> {
             .take(20)
             .map(|text| verdict::readable(text, &cast, SENTENCE))
             .collect(),
-        remarks: tables::remarks(&groups, &cast),
+        remarks: tables::remarks(record, &groups, &cast),
+        sockets: tables::sockets(&groups, &cast),
         costs: tables::costs(record, &cast),
         scenario_settings: sentences(&scenario.non_defaults, 200),
         settings: tables::settings(record, &cast),

@@ -9,9 +9,9 @@ use crate::clean;
 use crate::findings::cast::Cast;
 use crate::findings::objectives::{self, Tally};
 use crate::findings::words::{list, proof, provenance};
-use crate::findings::{books, load, promises as kept};
+use crate::findings::{books, load, promises as kept, sockets};
 use crate::record::{Mode, ObjectiveResult, Outcome, Quantile, Record};
-use crate::text::figures::{bytes, count, rate};
+use crate::text::figures::{bytes, count, rate, share};
 use crate::text::group::{Group, Groups};
 
 /// Stands where there is no figure.
@@ -353,7 +353,7 @@ pub(super) struct Remark {
     text: String,
 }
 
-pub(super) fn remarks(groups: &Groups<'_>, cast: &Cast) -> Vec<Remark> {
+pub(super) fn remarks(record: &Record, groups: &Groups<'_>, cast: &Cast) -> Vec<Remark> {
     type Whom = Vec<(String, Vec<&'static str>)>;
     let mut all: Vec<(String, Whom)> = Vec::new();
     let mut add = |text: String, name: &str, mode: &'static str| {
@@ -368,6 +368,11 @@ pub(super) fn remarks(groups: &Groups<'_>, cast: &Cast) -> Vec<Remark> {
             None => whom.push((name.to_owned(), vec![mode])),
         }
     };
+    for left_out in record.not_played.iter().take(40) {
+        let name = clean::line(&left_out.contender, 60);
+        let text = format!("not played: {}", clean::line(&left_out.reason, 200));
+        add(text, &name, provenance(left_out.mode));
+    }
     for group in &groups.0 {
         let (name, mode) = (cast.name(group.key), provenance(group.mode));
         for trial in &group.trials {
@@ -397,6 +402,9 @@ pub(super) fn remarks(groups: &Groups<'_>, cast: &Cast) -> Vec<Remark> {
             );
             add(text, name, mode);
         }
+        if let Some(generator) = sockets::generator(group) {
+            add(generator.text, name, mode);
+        }
     }
     all.into_iter().take(80).map(|(text, whom)| Remark { who: named(whom), text }).collect()
 }
@@ -411,6 +419,36 @@ fn named(whom: Vec<(String, Vec<&'static str>)>) -> String {
     let each: Vec<String> =
         whom.into_iter().map(|(name, modes)| format!("{name} ({})", list(&modes))).collect();
     list(&each)
+}
+
+/// What one thread of a contender asked of the system.
+#[derive(Debug, Serialize)]
+pub(super) struct SocketRow {
+    number: usize,
+    colour: usize,
+    name: String,
+    thread: &'static str,
+    /// CPU; calls that read, wrote, waited, and bytes in and out, per message.
+    cells: Vec<String>,
+}
+
+pub(super) fn sockets(groups: &Groups<'_>, cast: &Cast) -> Vec<SocketRow> {
+    let rows = groups.0.iter().flat_map(|group| {
+        let who = cast.who(group.key);
+        sockets::threads(group).into_iter().map(|thread| {
+            let busy = thread.busy.map_or_else(|| NONE.to_owned(), share);
+            let figures = thread.a_message.into_iter();
+            let figures = figures.map(|value| value.map_or_else(|| NONE.to_owned(), rate));
+            SocketRow {
+                number: who.number,
+                colour: who.colour,
+                name: who.name.clone(),
+                thread: thread.name,
+                cells: std::iter::once(busy).chain(figures).collect(),
+            }
+        })
+    });
+    rows.take(ROWS).collect()
 }
 
 /// What the simulation charges a contender for.

@@ -29,6 +29,7 @@ pub use latency::{CurvePoint, Latency, Quantile, Quantiles, micros};
 pub use ledger::{Deliveries, Ledger, Messages, SubscriptionLedger};
 pub use trial::{
     AckProves, Durable, Fault, Generator, Mode, Point, Resources, STAGES, Setting, Trial, Waste,
+    Wire, WireThread,
 };
 pub use verdict::{ObjectiveResult, Outcome, Verdict};
 
@@ -69,6 +70,9 @@ pub struct Record {
     /// Added: what each contender is and promises, by contender.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub profiles: BTreeMap<String, Profile>,
+    /// Added: contenders that were asked for and that a mode cannot play.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_played: Vec<NotPlayed>,
 }
 
 impl Default for Record {
@@ -88,8 +92,20 @@ impl Default for Record {
             capacity: Vec::new(),
             costs: BTreeMap::new(),
             profiles: BTreeMap::new(),
+            not_played: Vec::new(),
         }
     }
+}
+
+/// A contender that a mode cannot play.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotPlayed {
+    /// As it was asked for.
+    pub contender: String,
+    /// Where it is missing.
+    pub mode: Mode,
+    /// Why, such as `it has no codec yet`.
+    pub reason: String,
 }
 
 /// The program that wrote a record.

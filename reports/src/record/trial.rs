@@ -122,6 +122,9 @@ pub struct Trial {
     /// Added: how often rare things happened, by name.
     #[serde(default)]
     pub sometimes: BTreeMap<String, u64>,
+    /// Added: what a trial over TCP asked of the system; `None` in other modes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire: Option<Wire>,
 }
 
 /// The stages of [`Trial::anatomy`], in the order of a message's way.
@@ -191,6 +194,55 @@ pub struct Generator {
     pub canary_p99_us: Option<f64>,
     /// Planned messages that were not sent when time ran out.
     pub unsent: u64,
+    /// Added: messages per second that the generator sends at most over as many
+    /// connections as here, to a sink that reads and drops them; `None` where it
+    /// was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_per_s: Option<f64>,
+    /// Added: messages per second that the plan asks for when it asks for most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_per_s: Option<f64>,
+}
+
+/// What the threads of a trial over TCP asked of the system, from zero on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wire {
+    /// Seconds that the counters cover.
+    pub over_s: f64,
+    /// The thread that serves: sockets, codec and node.
+    pub server: WireThread,
+    /// The thread that generates the load, with the clients that publish.
+    pub generator: WireThread,
+    /// The thread of the clients that subscribe, and of the books.
+    pub receivers: WireThread,
+}
+
+/// One thread of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WireThread {
+    /// Processor time. The generator's holds the time that it spins.
+    pub cpu_s: f64,
+    /// Connections that were open when it began.
+    pub connections: u64,
+    /// System calls that read.
+    pub reads: u64,
+    /// System calls that wrote.
+    pub writes: u64,
+    /// System calls that waited, or asked what is ready.
+    pub polls: u64,
+    /// Frames read.
+    pub frames_in: u64,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+}
+
+impl Wire {
+    /// The threads, in the order of a message's way.
+    pub fn threads(&self) -> [(&'static str, &WireThread); 3] {
+        [("generator", &self.generator), ("server", &self.server), ("receivers", &self.receivers)]
+    }
 }
 
 /// What a trial took.

@@ -18,6 +18,7 @@ mod ledger;
 mod notes;
 mod objectives;
 pub(crate) mod page;
+mod sockets;
 mod spark;
 mod table;
 mod tables;
@@ -56,6 +57,7 @@ pub fn render(record: &Record, style: Style) -> String {
     }
     tables::subscriptions(&groups, &mut page);
     tables::cost(&groups, &mut page);
+    sockets::write(&groups, &mut page);
     capacity::write(record, &mut page);
     objectives::write(record, &mut page);
     spark::write(&groups, &mut page);

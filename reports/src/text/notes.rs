@@ -6,6 +6,7 @@ use super::figures::micros;
 use super::group::{Group, Groups};
 use super::page::{Page, Paint};
 use crate::clean;
+use crate::findings::sockets;
 use crate::record::Record;
 
 pub(super) fn write(record: &Record, groups: &Groups<'_>, page: &mut Page) {
@@ -15,13 +16,14 @@ pub(super) fn write(record: &Record, groups: &Groups<'_>, page: &mut Page) {
             page.paragraph(Paint::Plain, "- ", &clean::line(text, 400));
         }
     }
-    doubts(groups, page);
+    doubts(record, groups, page);
     settings(record, groups, page);
     repeat_it(record, page);
 }
 
-/// Invalid trials, what was not applied, what was emulated, the instrument.
-fn doubts(groups: &Groups<'_>, page: &mut Page) {
+/// Who did not play, invalid trials, what was not applied, what was emulated, the
+/// instrument.
+fn doubts(record: &Record, groups: &Groups<'_>, page: &mut Page) {
     // The same remark on many trials is printed once, with all it applies to.
     let mut remarks: Vec<(Paint, String, Vec<String>)> = Vec::new();
     let mut remark = |paint: Paint, text: String, of: String| match remarks
@@ -32,6 +34,11 @@ fn doubts(groups: &Groups<'_>, page: &mut Page) {
         Some((_, _, all)) => all.push(of),
         None => remarks.push((paint, text, vec![of])),
     };
+    for left_out in record.not_played.iter().take(40) {
+        let who = format!("{} {}", clean::line(&left_out.contender, 60), left_out.mode);
+        let text = format!("not played: {}", clean::line(&left_out.reason, 200));
+        remark(Paint::Yellow, text, who);
+    }
     for group in &groups.0 {
         let who = format!("{} {}", group.contender, group.mode);
         for trial in &group.trials {
@@ -54,6 +61,10 @@ fn doubts(groups: &Groups<'_>, page: &mut Page) {
         }
         if let Some(text) = instrument(group) {
             remark(Paint::Plain, text, who.clone());
+        }
+        if let Some(generator) = sockets::generator(group) {
+            let paint = if generator.is_bottleneck { Paint::Yellow } else { Paint::Plain };
+            remark(paint, generator.text, who.clone());
         }
     }
     if remarks.is_empty() {

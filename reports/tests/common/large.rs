@@ -207,6 +207,7 @@ fn trial(kind: &Kind, mode: Mode, seed: &mut u64) -> Trial {
             lag_max_us: (!sim).then_some(5_900.0),
             canary_p99_us: (!sim).then_some(240.5),
             unsent: 0,
+            ..Generator::default()
         },
         resources: Resources {
             node_cpu_s: Some(kind.cpu_us * expected as f64 / 1e6),

@@ -89,6 +89,7 @@ fn trial(contender: &str, mode: Mode, base_us: f64) -> Trial {
             lag_max_us: Some(900.0),
             canary_p99_us: (!sim).then_some(290.5),
             unsent: 0,
+            ..Generator::default()
         },
         resources: Resources {
             node_cpu_s: Some(1.2),

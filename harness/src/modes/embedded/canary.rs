@@ -11,6 +11,9 @@ use broker_contract::{
     Support, Ticket, Time, Unsupported,
 };
 
+/// Bytes of a frame beside the payload.
+const HEAD: usize = 13;
+
 /// A frame to the null node.
 #[derive(Clone, Debug)]
 pub enum Up {
@@ -32,8 +35,8 @@ pub enum Down {
 impl Frame for Up {
     fn wire_len(&self) -> usize {
         match self {
-            Up::Subscribe(_) => 8,
-            Up::Publish(message) => message.payload().len(),
+            Up::Subscribe(_) => HEAD,
+            Up::Publish(message) => HEAD + message.payload().len(),
         }
     }
 
@@ -47,8 +50,8 @@ impl Frame for Up {
 impl Frame for Down {
     fn wire_len(&self) -> usize {
         match self {
-            Down::Subscribed(_) => 8,
-            Down::Message(_, message) => message.payload().len(),
+            Down::Subscribed(_) => HEAD,
+            Down::Message(_, message) => HEAD + message.payload().len(),
         }
     }
 
@@ -59,20 +62,33 @@ impl Frame for Down {
     }
 }
 
+/// What the null node does with a publish.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct NullConfig {
+    /// Whether it drops what comes instead of passing it on.
+    pub is_sink: bool,
+}
+
 /// The null node.
 #[derive(Debug)]
 pub struct NullNode {
+    is_sink: bool,
     first: Option<(ConnId, Ticket)>,
 }
 
 impl Broker for NullNode {
-    type Config = ();
+    type Config = NullConfig;
     type Up = Up;
     type Down = Down;
     type Peer = NoPeer;
 
-    fn boot(_: &(), _: Boot, _: Time, _: &mut Effects<Self>) -> Result<Self, BootError> {
-        Ok(NullNode { first: None })
+    fn boot(
+        config: &NullConfig,
+        _: Boot,
+        _: Time,
+        _: &mut Effects<Self>,
+    ) -> Result<Self, BootError> {
+        Ok(NullNode { is_sink: config.is_sink, first: None })
     }
 
     fn handle(&mut self, _: Time, input: Input<Self>, out: &mut Effects<Self>) {
@@ -82,7 +98,7 @@ impl Broker for NullNode {
                 out.send(conn, Down::Subscribed(ticket));
             }
             Input::Frame { frame: Up::Publish(message), .. } => {
-                if let Some((conn, ticket)) = self.first {
+                if let Some((conn, ticket)) = self.first.filter(|_| !self.is_sink) {
                     out.send(conn, Down::Message(ticket, message));
                 }
             }
@@ -219,7 +235,7 @@ impl Contender for Canary {
     }
 
     fn configure(_: &Settings) -> Result<Configured<Self>, SettingError> {
-        Ok(Configured { node: (), client: (), proof: Proof::NOTHING })
+        Ok(Configured { node: NullConfig::default(), client: (), proof: Proof::NOTHING })
     }
 
     fn lower(filter: &str, _: bool) -> Lowering {

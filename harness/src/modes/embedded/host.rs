@@ -18,7 +18,7 @@ use super::handoff::Handoff;
 use crate::measure::sampled::Moments;
 use crate::modes::sim::engine::BrokerOf;
 use crate::trial::cast::Cast;
-use crate::trial::{CopyDrop, drop_copies, note_drop};
+use crate::trial::{Calls, CopyDrop, drop_copies, note_drop};
 
 /// From a client's thread to the node's.
 #[derive(Debug)]
@@ -53,6 +53,11 @@ pub(in crate::modes) trait Way<B: Broker>: Send + std::fmt::Debug {
     /// Takes what came into `batch`, which is empty, waiting for up to `timeout`
     /// when there is nothing. Returns whether there was anything.
     fn wait(&mut self, batch: &mut Vec<ToClient<B>>, timeout: Duration) -> bool;
+
+    /// What it has asked of the system since the run's zero, if it does at all.
+    fn calls(&self) -> Option<Calls> {
+        None
+    }
 
     /// When the trial is over: brings what was given to where it goes.
     fn conclude(&mut self) {}
@@ -190,6 +195,11 @@ impl<C: Contender> Host<C> {
     /// The way to the node, once the trial is over.
     pub(in crate::modes) fn way(&mut self) -> &mut dyn Way<BrokerOf<C>> {
         &mut *self.way
+    }
+
+    /// What the way has asked of the system since the run's zero.
+    pub(in crate::modes) fn calls(&self) -> Option<Calls> {
+        self.way.calls()
     }
 
     /// A new client for a slot; nothing is connected yet.

@@ -78,6 +78,12 @@ pub(in crate::modes) struct Shared {
     unsettled: AtomicU64,
     /// Numbers connections over all threads.
     next_conn: AtomicU32,
+    /// Connections over sockets that were asked for.
+    pub(in crate::modes) asked: AtomicU32,
+    /// Those that were dialled.
+    pub(in crate::modes) dialled: AtomicU32,
+    /// Those that the server has accepted, or that failed before.
+    pub(in crate::modes) accepted: AtomicU32,
 }
 
 impl Shared {
@@ -94,6 +100,13 @@ impl Shared {
 
     pub(in crate::modes) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
+    }
+
+    /// Connections over sockets that were asked for and are not there yet.
+    pub(in crate::modes) fn connecting(&self) -> u32 {
+        // In this order: what is accepted was asked for before.
+        let accepted = self.accepted.load(Ordering::Acquire);
+        self.asked.load(Ordering::Acquire).saturating_sub(accepted)
     }
 
     pub(in crate::modes) fn moved(&self) {
@@ -313,13 +326,14 @@ fn early_seats(scenario: &Scenario, cast: &Cast, terms: &[Option<Terms>]) -> u32
     cast.seats.iter().filter(is_early).count() as u32
 }
 
-/// Waits until every subscription is in force and nothing moves; sets the zero.
+/// Waits until everybody is connected, every subscription is in force and nothing
+/// moves; sets the zero.
 ///
 /// Clients that poll never leave a node in peace, so after [`SETTLED`] without a
 /// new connection or subscription nobody is waited for any more.
 fn set_up(shared: &Shared, clock: Clock, seats: u32) -> Result<Time, String> {
     let mut last = (u64::MAX, clock.now());
-    let mut arrived = ((u32::MAX, u32::MAX), clock.now());
+    let mut arrived = ((u32::MAX, u32::MAX, u32::MAX), clock.now());
     loop {
         std::thread::sleep(Duration::from_millis(2));
         let now = clock.now();
@@ -328,12 +342,14 @@ fn set_up(shared: &Shared, clock: Clock, seats: u32) -> Result<Time, String> {
             last = (activity, now);
         }
         let subscribed = shared.subscribed.load(Ordering::Relaxed);
-        let arrivals = (subscribed, shared.next_conn.load(Ordering::Relaxed));
+        let connecting = shared.connecting();
+        let arrivals = (subscribed, shared.next_conn.load(Ordering::Relaxed), connecting);
         if arrivals != arrived.0 {
             arrived = (arrivals, now);
         }
         let is_quiet = now.since(last.1) >= QUIET || now.since(arrived.1) >= SETTLED;
-        if shared.declared.load(Ordering::Acquire) && subscribed >= seats && is_quiet {
+        let is_there = subscribed >= seats && connecting == 0;
+        if shared.declared.load(Ordering::Acquire) && is_there && is_quiet {
             let zero = now + Duration::from_millis(10);
             shared.zero_ns.store(zero.as_nanos(), Ordering::Release);
             return Ok(zero);
@@ -343,7 +359,8 @@ fn set_up(shared: &Shared, clock: Clock, seats: u32) -> Result<Time, String> {
         }
         if now.since(Time::ZERO) > SETUP_LIMIT {
             return Err(format!(
-                "{subscribed} of {seats} subscriptions were in force after {SETUP_LIMIT:?}"
+                "{subscribed} of {seats} subscriptions were in force and {connecting} connections \
+                 were not there after {SETUP_LIMIT:?}"
             ));
         }
     }
@@ -425,6 +442,8 @@ fn assemble<C: Contender>(
     }
     let mut drops = node.drops;
     let sending_host = sending.host;
+    let of_the_clients = sending_host.calls().zip(receiving.host.calls());
+    let calls = node.calls.zip(of_the_clients).map(|(node, (send, see))| [node, send, see]);
     let mut copies_dropped = Vec::new();
     for (conn, number, cause) in node.copies_dropped {
         let client = receiving.host.client_of(conn).or_else(|| sending_host.client_of(conn));
@@ -490,5 +509,7 @@ fn assemble<C: Contender>(
         undeclared: sending.undeclared,
         broken,
         interrupted,
+        calls,
+        clients_cpu_s: [sending.cpu_s, receiving.cpu_s],
     }
 }

@@ -18,7 +18,7 @@ use super::host::{ToClient, ToNode};
 use super::{SENDERS, Shared};
 use crate::measure::sampled::Moments;
 use crate::modes::sim::engine::BrokerOf;
-use crate::trial::NodeCrash;
+use crate::trial::{Calls, NodeCrash};
 
 /// Inputs handled before their effects are released: enough to gather writes,
 /// few enough that the first of them does not wait long.
@@ -95,6 +95,8 @@ pub(in crate::modes) struct NodeEnd<B: Broker> {
     pub disk_bytes: u64,
     /// Syncs completed.
     pub syncs: u64,
+    /// What it has asked of the system since zero, where it serves sockets.
+    pub calls: Option<Calls>,
     /// Why the node does not run, if so.
     pub broken: Option<String>,
     marker: std::marker::PhantomData<fn(B)>,
@@ -126,6 +128,7 @@ impl<B: Broker> NodeEnd<B> {
             bytes_out: 0,
             disk_bytes: 0,
             syncs: 0,
+            calls: None,
             broken: None,
             marker: std::marker::PhantomData,
         }

@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use broker_contract::{Broker, Cause, ConnId, Frame, Identity, Note, Origin, Point, Time};
 use lab_workloads::ledger::Drop;
 
-use super::way::Ports;
+use super::dial::Ports;
 use crate::modes::embedded::Shared;
 use crate::modes::embedded::clock::CpuMeter;
 use crate::modes::embedded::node::NodeEnd;
+use crate::trial::Calls;
 use crate::wire::metrics::Counts;
 use crate::wire::server::Watcher;
 
@@ -28,6 +30,20 @@ pub(super) struct Books<B: Broker> {
     cpu: CpuMeter,
     /// Counters when the run's zero came.
     at_zero: Option<Counts>,
+    /// Counters when it was over.
+    at_end: Option<Counts>,
+}
+
+fn calls(counts: &Counts) -> Calls {
+    Calls {
+        connections: counts.connections,
+        reads: counts.reads_total,
+        writes: counts.writes_total,
+        polls: counts.polls_total,
+        frames_in: counts.frames_in_total,
+        bytes_in: counts.bytes_in_total,
+        bytes_out: counts.bytes_out_total,
+    }
 }
 
 impl<B: Broker> Books<B> {
@@ -40,6 +56,7 @@ impl<B: Broker> Books<B> {
             dropped: Vec::new(),
             cpu: CpuMeter::default(),
             at_zero: None,
+            at_end: None,
         }
     }
 
@@ -48,6 +65,9 @@ impl<B: Broker> Books<B> {
         let zero = self.at_zero.unwrap_or_default();
         self.end.bytes_in = counts.bytes_in_total - zero.bytes_in_total;
         self.end.bytes_out = counts.bytes_out_total - zero.bytes_out_total;
+        // Of goodbyes after the end nothing is counted.
+        let (ended, zero) = (calls(self.at_end.as_ref().unwrap_or(counts)), calls(&zero));
+        self.end.calls = Some(ended.since(&zero));
         self.end.closed = self
             .closed
             .iter()
@@ -75,6 +95,7 @@ impl<B: Broker> Watcher<B> for Books<B> {
             self.peers.resize(at + 1, None);
         }
         self.peers[at] = origin.address.as_deref().and_then(|address| address.parse().ok());
+        self.shared.accepted.fetch_add(1, Ordering::Release);
     }
 
     fn frame(&mut self, now: Time, frame: &B::Up) {
@@ -126,7 +147,8 @@ impl<B: Broker> Watcher<B> for Books<B> {
             }
             self.cpu.zero();
         }
-        if self.shared.stopped() {
+        if self.shared.stopped() && self.at_end.is_none() {
+            self.at_end = Some(counts.clone());
             self.end.cpu_s = self.cpu.used_s();
             self.end.memory_bytes = self.end.memory_bytes.max(node.memory_bytes());
         }

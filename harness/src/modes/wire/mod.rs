@@ -9,10 +9,14 @@
 //! codec. Faults that strike the node itself are not applied here; what a link of
 //! the scenario would add is not, either.
 //!
-//! **Where to start reading.** [`run`], then [`way`] for the clients' end and
-//! [`books`] for what is written down at the node's.
+//! **Where to start reading.** [`run`], then [`way`] for the clients' end, with
+//! [`dial`] for how it connects, and [`books`] for what is written down at the
+//! node's.
 
 mod books;
+mod dial;
+mod limit;
+mod null;
 mod way;
 
 use std::io;
@@ -23,7 +27,8 @@ use broker_contract::{Boot, Codec, Configured, Contender, NodeId, SeedStream};
 use lab_workloads::scenario::model::Scenario;
 
 use self::books::Books;
-use self::way::{Ports, TcpWay};
+use self::dial::Ports;
+use self::way::TcpWay;
 use super::embedded::node::NodeEnd;
 use super::embedded::{Backdrop, Backing, RECEIVERS, SENDERS, play};
 use super::sim::engine::BrokerOf;
@@ -32,6 +37,8 @@ use crate::wire::descriptors;
 use crate::wire::listen::Listener;
 use crate::wire::server::Server;
 use crate::wire::settings::{Limits, Place};
+
+pub use self::limit::{Unlimited, generator_limit};
 
 /// Descriptors beside those of connections.
 const DESCRIPTORS: u64 = 256;
@@ -62,8 +69,9 @@ fn over_tcp<C: Contender, K: Codec<Broker = BrokerOf<C>>>(
     let got = descriptors::raise(needed);
     if got < needed {
         return Err(format!(
-            "{} clients need {needed} descriptors and this process may have {got}; `ulimit -Hn` is \
-             what to raise",
+            "{} connections with both ends in this process need {needed} descriptors and it may \
+             have {got}; raise the limit (`ulimit -Hn`), or let clients share connections \
+             (`--set populations.NAME.connections=1000`)",
             backdrop.clients
         )
         .into());

@@ -1,23 +1,23 @@
 //! The clients' end: connections over TCP, polled by the thread that owns them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use broker_contract::{Broker, Codec, Frame};
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 
+use super::dial::{self, Ports, Queue};
 use crate::modes::embedded::Shared;
 use crate::modes::embedded::clock::Clock;
 use crate::modes::embedded::host::{ToClient, ToNode, Way};
+use crate::trial::Calls;
 use crate::wire::link::{Got, Link};
 use crate::wire::outbox::Pool;
 use crate::wire::stream::Stream;
@@ -27,25 +27,10 @@ const READ: usize = 64 << 10;
 /// Bytes that a client which has stopped reading is sent before its socket is not
 /// read any more: what a transport buffer would hold.
 const UNREAD: u64 = 256 << 10;
-/// Connections that leave from one address.
-const A_SOURCE: u32 = 20_000;
+/// How long to wait before it is looked again whether the server has accepted.
+const DIAL: Duration = Duration::from_millis(1);
 /// How long the last bytes may take when a trial is over.
 const LAST: Duration = Duration::from_secs(3);
-
-/// Which address each connection left from.
-#[derive(Debug, Default)]
-pub(super) struct Ports(Mutex<BTreeMap<SocketAddr, u32>>);
-
-impl Ports {
-    fn note(&self, address: SocketAddr, conn: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(address, conn);
-    }
-
-    /// The connection that left from `address`; the last one, if there were several.
-    pub(super) fn conn_of(&self, address: SocketAddr) -> Option<u32> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&address).copied()
-    }
-}
 
 /// The connections of one thread of clients.
 pub(super) struct TcpWay<K: Codec> {
@@ -59,11 +44,19 @@ pub(super) struct TcpWay<K: Codec> {
     poll: Poll,
     events: Events,
     links: Vec<Option<Box<Slot<K::DownDecoder>>>>,
+    /// Connections that wait for their turn to be dialled.
+    queue: Queue,
     dirty: Vec<u32>,
     /// Connections that may have more to read.
     hot: Vec<u32>,
     pool: Pool,
     buf: Box<[u8]>,
+    /// What was asked of the system.
+    asked: Calls,
+    /// The same when the run's zero came.
+    at_zero: Option<Calls>,
+    /// The same when it was over.
+    at_end: Option<Calls>,
     /// What came and was not taken yet.
     kept: Vec<ToClient<K::Broker>>,
 }
@@ -72,6 +65,10 @@ struct Slot<D> {
     link: Link<D>,
     /// Bytes of frames that the client was given and has not read.
     unread: u64,
+    /// Whether the socket has been told where to connect.
+    is_dialled: bool,
+    /// Whether the system has said that it is connected.
+    is_up: bool,
     is_dirty: bool,
     is_hot: bool,
     /// Whether the client has closed it: what waits is written, then it ends.
@@ -97,16 +94,23 @@ impl<K: Codec> TcpWay<K> {
             poll: Poll::new()?,
             events: Events::with_capacity(1_024),
             links: Vec::new(),
+            queue: Queue::default(),
             dirty: Vec::new(),
             hot: Vec::new(),
             pool: Pool::default(),
             buf: vec![0; READ].into_boxed_slice(),
+            asked: Calls::default(),
+            at_zero: None,
+            at_end: None,
             kept: Vec::new(),
         })
     }
 
     fn open(&mut self, conn: u32) {
-        let Ok(slot) = self.connect(conn) else {
+        let Ok(stream) = dial::socket().and_then(|stream| {
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        }) else {
             self.kept.push(ToClient::Closed { conn, discard: None });
             return;
         };
@@ -114,19 +118,55 @@ impl<K: Codec> TcpWay<K> {
         if self.links.len() <= at {
             self.links.resize_with(at + 1, || None);
         }
-        self.links[at] = Some(Box::new(slot));
+        self.links[at] = Some(Box::new(Slot {
+            link: Link::new(Stream::Tcp(stream), self.codec.down_decoder()),
+            unread: 0,
+            is_dialled: false,
+            is_up: false,
+            is_dirty: false,
+            is_hot: false,
+            is_closing: false,
+        }));
+        self.queue.ask(conn, &self.shared);
     }
 
-    fn connect(&self, conn: u32) -> io::Result<Slot<K::DownDecoder>> {
-        // The loopback interface connects at once; what is sent before the system
-        // says so waits in the outbox.
-        let mut stream = TcpStream::from_std(dial(self.address, conn)?);
-        stream.set_nodelay(true)?;
-        self.ports.note(stream.local_addr()?, conn);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, Token(conn as usize), interest)?;
-        let link = Link::new(Stream::Tcp(stream), self.codec.down_decoder());
-        Ok(Slot { link, unread: 0, is_dirty: false, is_hot: false, is_closing: false })
+    /// Dials those whose turn has come.
+    fn dial(&mut self) {
+        while let Some(conn) = self.queue.next(&self.shared) {
+            let Self { links, poll, ports, address, .. } = self;
+            let Some(Some(slot)) = links.get_mut(conn as usize) else {
+                // Whoever asked has left meanwhile.
+                self.shared.accepted.fetch_add(1, Ordering::AcqRel);
+                continue;
+            };
+            let dialled = match &slot.link.stream {
+                Stream::Tcp(stream) => dial::dial(stream, *address, conn),
+                Stream::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            };
+            slot.is_dialled = true;
+            // What was given meanwhile is written when the system says that it may be.
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let registered = dialled.and_then(|from| {
+                ports.note(from, conn);
+                poll.registry().register(&mut slot.link.stream, Token(conn as usize), interest)
+            });
+            if registered.is_err() {
+                self.fail(conn);
+            }
+        }
+    }
+
+    /// The system has a word on a connection. Returns whether it is there.
+    fn arrive(&mut self, conn: u32) -> bool {
+        let Some(slot) = self.slot(conn) else { return false };
+        if slot.is_up {
+            return true;
+        }
+        match slot.link.stream.take_error() {
+            Ok(None) => slot.is_up = true,
+            _ => self.fail(conn),
+        }
+        self.slot(conn).is_some()
     }
 
     fn slot(&mut self, conn: u32) -> Option<&mut Slot<K::DownDecoder>> {
@@ -136,15 +176,21 @@ impl<K: Codec> TcpWay<K> {
     fn flush(&mut self) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for conn in dirty.drain(..) {
-            let Self { links, pool, .. } = self;
+            let Self { links, pool, asked, .. } = self;
             let Some(Some(slot)) = links.get_mut(conn as usize) else { continue };
             slot.is_dirty = false;
-            match slot.link.flush(pool) {
-                Ok(_) if slot.is_closing && slot.link.out.is_empty() => self.forget(conn),
-                Ok(_) => {}
-                // Not connected yet: the system says when it is.
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
-                Err(_) => self.fail(conn),
+            if !slot.is_up {
+                // The system says when it is connected, and then it is written.
+                continue;
+            }
+            let Ok((bytes, writes)) = slot.link.flush(pool) else {
+                self.fail(conn);
+                continue;
+            };
+            asked.writes += writes;
+            asked.bytes_out += bytes as u64;
+            if slot.is_closing && slot.link.out.is_empty() {
+                self.forget(conn);
             }
         }
         self.dirty = dirty;
@@ -160,26 +206,34 @@ impl<K: Codec> TcpWay<K> {
     }
 
     fn forget(&mut self, conn: u32) {
-        if let Some(mut slot) = self.links.get_mut(conn as usize).and_then(Option::take) {
-            slot.link.out.clear(&mut self.pool);
+        let Some(mut slot) = self.links.get_mut(conn as usize).and_then(Option::take) else {
+            return;
+        };
+        slot.link.out.clear(&mut self.pool);
+        if slot.is_dialled && !slot.is_up {
+            // Nobody waits any more for the server to accept it.
+            self.shared.accepted.fetch_add(1, Ordering::AcqRel);
         }
     }
 
     fn read(&mut self, conn: u32, ends: bool) {
-        let Self { links, buf, kept, clock, .. } = self;
+        let Self { links, buf, kept, clock, asked, .. } = self;
         let Some(Some(slot)) = links.get_mut(conn as usize) else { return };
         if slot.unread >= UNREAD && !slot.is_closing {
             // It goes on when the client has read.
             Self::warm(&mut self.hot, slot, conn);
             return;
         }
+        asked.reads += 1;
         match slot.link.read(buf) {
             Got::Nothing => {}
             Got::End | Got::Failed(_) => self.fail(conn),
             Got::Bytes(len) => {
+                asked.bytes_in += len as u64;
                 let released = clock.now();
                 let (unread, is_closing) = (&mut slot.unread, slot.is_closing);
                 let decoded = slot.link.decode(&buf[..len], |frame| {
+                    asked.frames_in += 1;
                     if !is_closing {
                         *unread += frame.wire_len() as u64;
                         kept.push(ToClient::Frame { conn, released, frame });
@@ -202,7 +256,15 @@ impl<K: Codec> TcpWay<K> {
     }
 
     /// Waits for up to `timeout` and reads what came.
-    fn turn(&mut self, timeout: Duration) -> io::Result<()> {
+    fn turn(&mut self, mut timeout: Duration) -> io::Result<()> {
+        self.dial();
+        if self.at_zero.is_none() && self.shared.zero().is_some() {
+            let connections = self.links.iter().flatten().count() as u64;
+            self.at_zero = Some(Calls { connections, ..self.asked });
+        }
+        if !self.queue.is_empty() {
+            timeout = timeout.min(DIAL);
+        }
         let ready = self.hot.iter().any(|conn| {
             let slot = self.links.get(*conn as usize).and_then(Option::as_ref);
             slot.is_some_and(|slot| slot.unread < UNREAD || slot.is_closing)
@@ -213,6 +275,7 @@ impl<K: Codec> TcpWay<K> {
                 tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: i64::from(timeout.subsec_nanos()),
             };
+            self.asked.polls += 1;
             let registry = self.poll.registry();
             let mut fds = [PollFd::new(registry, PollFlags::IN)];
             match poll(&mut fds, Some(&timeout)) {
@@ -221,6 +284,7 @@ impl<K: Codec> TcpWay<K> {
             }
         }
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        self.asked.polls += 1;
         let polled = self.poll.poll(&mut events, Some(Duration::ZERO));
         let mut hot = std::mem::take(&mut self.hot);
         for conn in hot.drain(..) {
@@ -234,9 +298,12 @@ impl<K: Codec> TcpWay<K> {
         }
         for event in &events {
             let conn = event.token().0 as u32;
+            if !self.arrive(conn) {
+                continue;
+            }
             if event.is_writable()
                 && let Some(slot) = self.slot(conn)
-                && !slot.link.out.is_empty()
+                && (!slot.link.out.is_empty() || slot.is_closing)
                 && !std::mem::replace(&mut slot.is_dirty, true)
             {
                 self.dirty.push(conn);
@@ -251,19 +318,6 @@ impl<K: Codec> TcpWay<K> {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             _ => Ok(()),
         }
-    }
-}
-
-/// Begins to connect to `to`, a port of 127.0.0.1. One source address has some
-/// 28,000 ports, so connections spread over several.
-fn dial(to: SocketAddr, conn: u32) -> io::Result<std::net::TcpStream> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-    let from = [127, 0, 0, 1 + (conn / A_SOURCE % 200) as u8];
-    bind(&socket, &SocketAddr::from((from, 0)))?;
-    match connect(&socket, &to) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket.into()),
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -285,6 +339,7 @@ impl<K: Codec> Way<K::Broker> for TcpWay<K> {
                     let Self { links, dirty, .. } = self;
                     let Some(Some(slot)) = links.get_mut(conn as usize) else { continue };
                     slot.is_closing = true;
+                    // One that is not up yet is closed when it is.
                     if !std::mem::replace(&mut slot.is_dirty, true) {
                         dirty.push(conn);
                     }
@@ -314,7 +369,13 @@ impl<K: Codec> Way<K::Broker> for TcpWay<K> {
         !batch.is_empty()
     }
 
+    fn calls(&self) -> Option<Calls> {
+        let ended = self.at_end.unwrap_or(self.asked);
+        Some(ended.since(&self.at_zero.unwrap_or_default()))
+    }
+
     fn conclude(&mut self) {
+        self.at_end = Some(self.asked);
         let ends = self.clock.now() + LAST;
         let mut told = false;
         while self.clock.now() < ends && self.turn(Duration::from_millis(5)).is_ok() {

@@ -71,6 +71,8 @@ impl<C: Contender> Sim<C> {
             undeclared: self.not_declared,
             broken: self.broken,
             interrupted,
+            calls: None,
+            clients_cpu_s: [0.0; 2],
         };
         (raw, self.trace)
     }
