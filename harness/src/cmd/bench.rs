@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use broker_contract::Contender;
-use clap::Args;
+use clap::{Args, Subcommand};
 
+use super::bench_generator::GeneratorCli;
+use super::bench_peers::PeersCli;
 use super::run::specs;
 use crate::benching::costs::{Effort, measure, to_toml};
 use crate::benching::disk::{self, DiskTimes};
@@ -19,12 +21,18 @@ Examples:
       the cost table of virtual time, measured here; about half a minute
   lab bench --costs --write costs.toml --contenders nats
       one row of it, to a file
+  lab bench peers
+      the bus beside redis-server on this machine; some five minutes
+  lab bench generator
+      where the generator of wire mode stops being the instrument
 
 A debug build measures a debug build. Other benchmarks are cargo's; `lab bench`
 without a flag lists them.";
 
 const LISTED: &str = "\
 lab bench --costs                 the cost table of virtual time, measured here
+lab bench peers                   the bus beside redis-server, with the same clients
+lab bench generator               messages per second from one core over sockets
 cargo bench -p broker-nats        a node through `handle`, and its subscription index
 cargo bench -p broker-redis       a node through `handle`
 cargo bench -p broker-testkit     what the contract itself costs
@@ -48,8 +56,10 @@ const HEADER: &str = "\
 
 /// Arguments of `lab bench`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct BenchCli {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Measure what virtual time charges, and print it as TOML
     #[arg(long)]
     costs: bool,
@@ -67,6 +77,15 @@ pub struct BenchCli {
     #[arg(long, value_name = "N", default_value_t = 40_000, requires = "costs",
           value_parser = clap::value_parser!(u64).range(100..=100_000_000))]
     deliveries: u64,
+}
+
+/// What has a verb of its own.
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The bus beside redis-server: the same clients, in turns
+    Peers(PeersCli),
+    /// How many messages per second the generator of wire mode can send
+    Generator(GeneratorCli),
 }
 
 struct Measure<'a> {
@@ -88,6 +107,11 @@ impl Visit for Measure<'_> {
 /// # Errors
 /// [`CliError`] when a contender cannot be measured or the table cannot be written.
 pub fn run(args: &BenchCli) -> Result<Exit, CliError> {
+    match &args.what {
+        Some(What::Peers(args)) => return super::bench_peers::run(args),
+        Some(What::Generator(args)) => return super::bench_generator::run(args),
+        None => {}
+    }
     if !args.costs {
         term::print(LISTED)?;
         return Ok(Exit::Done);

@@ -9,6 +9,8 @@
 //! **Where to start reading.** [`run`], the verb that the others serve.
 
 pub mod bench;
+pub mod bench_generator;
+pub mod bench_peers;
 pub mod capacity;
 pub mod check;
 pub mod compare;

@@ -65,6 +65,10 @@ pub struct ServeCli {
     /// How long SIGTERM waits for connections to end
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     drain: Duration,
+    /// Look this long for more work before sleeping, while work comes that fast: it
+    /// answers sooner and takes more CPU time. 0s for never
+    #[arg(long, value_name = "TIME", default_value = "25us", value_parser = parse_duration)]
+    spin: Duration,
     /// Password of the default user
     #[arg(long, value_name = "PASSWORD", default_value = "", hide_default_value = true)]
     requirepass: String,
@@ -217,6 +221,7 @@ fn wanted(
             buffered_bytes: args.buffer_memory,
             partial: args.partial_timeout,
             drain: args.drain,
+            spin: args.spin,
             ..Limits::default()
         },
         maxclients: args.maxclients,

@@ -27,4 +27,5 @@ pub mod outbox;
 pub mod protocols;
 pub mod server;
 pub mod settings;
+mod spin;
 pub mod stream;

@@ -35,6 +35,9 @@ pub struct Limits {
     pub linger: Duration,
     /// How long a server that is asked to stop waits for its connections.
     pub drain: Duration,
+    /// How long a server looks for more work before it sleeps, while the work of late
+    /// came faster than that; zero for never. See [`super::spin`].
+    pub spin: Duration,
 }
 
 impl Default for Limits {
@@ -44,6 +47,7 @@ impl Default for Limits {
             partial: Duration::from_secs(60),
             linger: Duration::from_secs(2),
             drain: Duration::from_secs(10),
+            spin: Duration::ZERO,
         }
     }
 }

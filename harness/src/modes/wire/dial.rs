@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use mio::net::TcpStream;
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_reuseaddr;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, socket_with,
+};
 
 use crate::modes::embedded::Shared;
 
@@ -82,12 +85,13 @@ pub(super) fn socket() -> io::Result<TcpStream> {
     Ok(TcpStream::from_std(socket.into()))
 }
 
-/// Begins to connect `socket` to `to`, a port of 127.0.0.1, from the address that
-/// is the turn of `conn`. Returns where it leaves from.
-pub(super) fn dial(socket: &TcpStream, to: SocketAddr, conn: u32) -> io::Result<SocketAddr> {
+/// Connects `socket` to `to`, a port of 127.0.0.1, or begins to where it does not
+/// block, from the address and port that are the turn of `conn`. Returns these.
+pub(crate) fn dial(socket: impl AsFd, to: SocketAddr, conn: u32) -> io::Result<SocketAddr> {
     let from = [127, 0, 0, 1 + (conn / A_SOURCE % SOURCES) as u8];
     let port = |attempt: u32| (FIRST_PORT + attempt * A_SOURCE + conn % A_SOURCE) as u16;
     // A connection of an earlier trial may have ended on it; it led elsewhere.
+    let socket = socket.as_fd();
     set_socket_reuseaddr(socket, true)?;
     for port in (0..TRIES).map(port).chain([0]) {
         match bind(socket, &SocketAddr::from((from, port))) {
@@ -97,7 +101,9 @@ pub(super) fn dial(socket: &TcpStream, to: SocketAddr, conn: u32) -> io::Result<
         }
     }
     match connect(socket, &to) {
-        Ok(()) | Err(Errno::INPROGRESS) => socket.local_addr(),
+        Ok(()) | Err(Errno::INPROGRESS) => {
+            SocketAddr::try_from(getsockname(socket)?).map_err(io::Error::from)
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -14,7 +14,7 @@
 //! node's.
 
 mod books;
-mod dial;
+pub(crate) mod dial;
 mod limit;
 mod null;
 mod way;

@@ -28,6 +28,7 @@ use super::listen::{ListenError, Listener};
 use super::metrics::{Counts, Published};
 use super::outbox::Pool;
 use super::settings::{Limits, Place};
+use super::spin::Spin;
 
 /// Bytes that one read takes.
 const READ: usize = 64 << 10;
@@ -149,6 +150,7 @@ pub struct Server<C: Codec, W> {
     buf: Box<[u8]>,
     start: Instant,
     now: Time,
+    spin: Spin,
     counts: Counts,
     handle: Handle,
     drain_ends: Option<Time>,
@@ -209,6 +211,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             buf: vec![0; READ].into_boxed_slice(),
             start,
             now,
+            spin: Spin::new(limits.spin),
             counts: Counts::default(),
             handle,
             drain_ends: None,
@@ -235,9 +238,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
         self.release();
         self.handle.published.set_ready(true);
         loop {
-            let patience = self.patience();
-            self.counts.polls_total += 1;
-            match self.poll.poll(&mut events, Some(patience)) {
+            match self.wait(&mut events) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
@@ -283,6 +284,34 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
                 return Ok((self.counts, self.watcher));
             }
         }
+    }
+
+    /// Waits until somebody has something to say, or it is time for something else.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let patience = self.patience();
+        let looks_until = if patience > self.limits.spin { self.spin.begin() } else { None };
+        if let Some(until) = looks_until {
+            loop {
+                self.counts.polls_total += 1;
+                self.poll.poll(events, Some(Duration::ZERO))?;
+                let now = Instant::now();
+                if !events.is_empty() {
+                    self.spin.end(now);
+                    return Ok(());
+                }
+                if now >= until {
+                    break;
+                }
+                // Whoever would send may need this very processor to do it.
+                std::thread::yield_now();
+            }
+        }
+        self.counts.polls_total += 1;
+        self.poll.poll(events, Some(patience))?;
+        if !self.limits.spin.is_zero() && !events.is_empty() {
+            self.spin.end(Instant::now());
+        }
+        Ok(())
     }
 
     /// How long the next wait may be.
