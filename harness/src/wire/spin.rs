@@ -63,11 +63,11 @@ mod tests {
         let limit = Duration::from_micros(25);
         let mut spin = Spin { limit, mean: limit * 2, since: Instant::now() };
         assert!(!wait(&mut spin, 5), "at first it sleeps");
-        (0..20).for_each(|_| drop(wait(&mut spin, 5)));
+        (0..20).for_each(|_| _ = wait(&mut spin, 5));
         assert!(wait(&mut spin, 1_000_000), "after many short waits it looks");
-        (0..8).for_each(|_| drop(wait(&mut spin, 5)));
+        (0..8).for_each(|_| _ = wait(&mut spin, 5));
         assert!(wait(&mut spin, 5), "one long silence is forgotten");
-        (0..20).for_each(|_| drop(wait(&mut spin, 100)));
+        (0..20).for_each(|_| _ = wait(&mut spin, 100));
         assert!(!wait(&mut spin, 100), "long waits are slept through");
         let mut never = Spin { limit: Duration::ZERO, mean: Duration::ZERO, since: Instant::now() };
         assert!(!wait(&mut never, 1));

@@ -158,7 +158,8 @@ pub(super) fn open_loop(
             read_all(streams, messages, each, true).map(|()| times)
         });
         // Answers are read as they come, so that they never hold up the server.
-        let taking = scope.spawn(move || io::copy(&mut (&mut answers).take(answered), &mut io::sink()));
+        let taking =
+            scope.spawn(move || io::copy(&mut (&mut answers).take(answered), &mut io::sink()));
         let mut bytes = Vec::new();
         let mut sent = 0;
         while sent < messages {

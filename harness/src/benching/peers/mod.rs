@@ -138,7 +138,9 @@ fn cases(original: &Original, effort: Effort) -> Vec<Case> {
     let held = move |served: &Served| memory(served, connections);
     let name = format!("memory of an idle connection, {connections} of them");
     add(name, "bytes", false, 1.0, 1, Box::new(held));
-    for (connections, pipeline, requests) in [(50, 1, 300_000), (50, 16, 2_000_000), (1, 64, 2_000_000)] {
+    for (connections, pipeline, requests) in
+        [(50, 1, 300_000), (50, 16, 2_000_000), (1, 64, 2_000_000)]
+    {
         let original = original.clone();
         let load = Load { requests: requests / shorter, connections, pipeline, channel: "news" };
         let name = format!("PUBLISH, connections {connections}, pipeline {pipeline}");
@@ -154,7 +156,14 @@ fn cases(original: &Original, effort: Effort) -> Vec<Case> {
     }
     let publisher = original.clone();
     let measure = move |served: &Served| patterns(&publisher, served.address, shorter);
-    add("PUBLISH, 10000 patterns, 1 match".to_owned(), "1/s", true, 20.0, rounds, Box::new(measure));
+    add(
+        "PUBLISH, 10000 patterns, 1 match".to_owned(),
+        "1/s",
+        true,
+        20.0,
+        rounds,
+        Box::new(measure),
+    );
     let measure = move |served: &Served| {
         let time = Duration::from_secs(6) / shorter as u32;
         let times = said(client::open_loop(served.address, 20_000, 10, time))?;

@@ -57,9 +57,9 @@ impl Original {
             .output()
             .map_err(|error| format!("redis-benchmark: {error}"))?;
         let said = String::from_utf8_lossy(&out.stdout).into_owned();
-        let rate = said.rsplit_once(" requests per second").and_then(|(before, _)| {
-            before.rsplit([' ', '\r', '\n']).next()?.parse::<f64>().ok()
-        });
+        let rate = said
+            .rsplit_once(" requests per second")
+            .and_then(|(before, _)| before.rsplit([' ', '\r', '\n']).next()?.parse::<f64>().ok());
         rate.ok_or_else(|| {
             let why = lab_reports::clean::line(&String::from_utf8_lossy(&out.stderr), 200);
             format!("redis-benchmark gave no rate: {why}")
