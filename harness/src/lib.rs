@@ -4,7 +4,7 @@
 //! each verb, [`contenders`] is the static table of who competes, [`session`]
 //! carries out a run: [`modes`] drive nodes and clients, [`trial`] holds what
 //! every mode shares, [`measure`] turns events into figures and a verdict.
-//! [`soak`] searches random scenarios for broken promises; [`benching`] times the
+//! [`disk`] has the real files and [`wire`] the real sockets. [`soak`] searches random scenarios for broken promises; [`benching`] times the
 //! cores for the costs that virtual time charges.
 //!
 //! **What it never does.** It implements no broker and judges no figure by
@@ -17,6 +17,7 @@ pub mod capacity;
 pub mod cli;
 pub mod cmd;
 pub mod contenders;
+pub mod disk;
 pub mod exit;
 pub mod measure;
 pub mod modes;

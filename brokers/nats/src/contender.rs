@@ -180,7 +180,7 @@ pub(crate) fn core_configs(
         write_deadline: settings.duration("write_deadline"),
         lame_duck_grace_period: settings.duration("lame_duck_grace_period"),
         lame_duck_duration: settings.duration("lame_duck_duration"),
-        jetstream: None,
+        ..NatsConfig::default()
     };
     node.check().map_err(|text| SettingError::Contradiction(text.to_owned()))?;
     let client = ClientConfig {

@@ -7,6 +7,7 @@ use broker_contract::{Decoder, FrameError, Step};
 
 use super::outbox::{Outbox, Pool};
 use super::stream::Stream;
+use super::tls::TlsStream;
 
 /// One end of one connection.
 #[derive(Debug)]
@@ -92,9 +93,9 @@ impl<D: Decoder> Link<D> {
         result
     }
 
-    /// Bytes that are held for a frame that is not whole.
+    /// Bytes that are held for a frame that is not whole, and by TLS.
     pub fn held(&self) -> usize {
-        self.inbox.capacity()
+        self.inbox.capacity() + self.stream.tls().map_or(0, TlsStream::held)
     }
 
     /// Whether a part of a frame has come.
@@ -126,6 +127,12 @@ impl<D: Decoder> Link<D> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(tls) = stream.tls_mut()
+            && tls.wants_write()
+        {
+            writes += 1;
+            tls.flush()?;
         }
         Ok((total, writes))
     }

@@ -37,6 +37,17 @@ pub struct ListenError {
     reason: String,
 }
 
+impl ListenError {
+    /// TLS was asked for, and nothing to have it with was given.
+    pub fn no_certificate(place: &Place) -> ListenError {
+        let place = match place {
+            Place::Tcp(address, port) | Place::Tls(address, port) => format!("{address}:{port}"),
+            Place::Unix(path) => path.display().to_string(),
+        };
+        ListenError { place, reason: "there is no certificate for it".to_owned() }
+    }
+}
+
 impl Listener {
     /// Listens on `place`.
     ///
@@ -45,7 +56,7 @@ impl Listener {
     /// or not of this machine.
     pub fn open(place: &Place) -> Result<Listener, ListenError> {
         match place {
-            Place::Tcp(address, port) => {
+            Place::Tcp(address, port) | Place::Tls(address, port) => {
                 let wanted = SocketAddr::new(*address, *port);
                 let failed = |error: io::Error| {
                     let reason = match error.kind() {

@@ -53,6 +53,7 @@ counters! {
     closed_by_node_total: "counter", "Connections that the broker ended.";
     closed_slow_total: "counter", "Connections closed because their peer read too slowly.";
     closed_by_limit_total: "counter", "Connections closed by a limit of the machine.";
+    handshakes_failed_total: "counter", "Connections that ended before keys were agreed on (TLS).";
     malformed_total: "counter", "Connections whose bytes were no frames.";
     frames_in_total: "counter", "Frames read.";
     frames_out_total: "counter", "Frames written.";
@@ -62,6 +63,7 @@ counters! {
     writes_total: "counter", "System calls that wrote.";
     polls_total: "counter", "System calls that waited.";
     accepts_failed_total: "counter", "Connections that could not be accepted.";
+    syncs_total: "counter", "Syncs of files that the broker asked for.";
     dropped_total: "counter", "Messages, or copies of them, that the broker dropped.";
     buffered_bytes: "gauge", "Bytes in the buffers of connections.";
     node_memory_bytes: "gauge", "Heap bytes of the broker's own structures, estimated.";

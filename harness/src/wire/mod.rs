@@ -29,3 +29,4 @@ pub mod server;
 pub mod settings;
 mod spin;
 pub mod stream;
+pub mod tls;

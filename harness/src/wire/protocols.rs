@@ -1,19 +1,25 @@
 //! The protocols that the lab serves: a broker, its codec, and its own settings.
 
+use std::fmt;
+use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use broker_contract::{Boot, Broker, Codec, ConnId, NodeId, Origin, SeedStream, Time};
-use broker_nats::NatsConfig;
 use broker_nats::codec::{NatsText, TextLimits};
+use broker_nats::{JetStreamConfig, NatsConfig, SyncPolicy};
 use broker_redis::RedisConfig;
 use broker_redis::codec::Resp;
 
+use super::listen::Listener;
 use super::metrics::Counts;
-use super::server::{Handle, OpenError, Server, Watcher};
+use super::server::{Handle, OpenError, Room, Server, Watcher};
 use super::settings::{Limits, Place};
+use super::tls::{Files, Start, Tls};
+use crate::disk::FileDisk;
 use crate::term;
 
 /// A protocol that can be served.
@@ -25,13 +31,31 @@ pub struct Protocol {
     pub port: u16,
     /// Whether a client can be asked for a password.
     pub has_password: bool,
-    start: fn(&Wanted) -> Result<Running, OpenError>,
+    /// Whether it keeps anything.
+    pub keeps: bool,
+    /// When TLS begins on a connection.
+    pub tls: Start,
+    open: fn(&Protocol, &Wanted) -> Result<Opened, OpenError>,
 }
 
 /// All that can be served.
 pub const PROTOCOLS: &[Protocol] = &[
-    Protocol { name: "redis", port: 6379, has_password: true, start: redis },
-    Protocol { name: "nats", port: 4222, has_password: false, start: nats },
+    Protocol {
+        name: "redis",
+        port: 6379,
+        has_password: true,
+        keeps: false,
+        tls: Start::AtOnce,
+        open: redis,
+    },
+    Protocol {
+        name: "nats",
+        port: 4222,
+        has_password: false,
+        keeps: true,
+        tls: Start::AfterGreeting,
+        open: nats,
+    },
 ];
 
 /// What a server is asked to be.
@@ -54,8 +78,48 @@ pub struct Wanted {
     pub log_connections: bool,
     /// Where the server's randomness comes from.
     pub seed: u64,
-    /// Is told the name of a server that has ended.
-    pub ended: Sender<&'static str>,
+    /// The certificate, where a place speaks TLS.
+    pub tls: Option<Files>,
+    /// Where a protocol that keeps something has a folder of its own; memory,
+    /// where there is none.
+    pub dir: Option<PathBuf>,
+    /// When what is kept becomes durable.
+    pub sync: SyncPolicy,
+}
+
+/// A server that listens and answers nobody yet.
+pub struct Opened {
+    /// Its protocol.
+    pub name: &'static str,
+    /// The way to it.
+    pub handle: Handle,
+    /// Where it listens, in the order of the places.
+    pub addresses: Vec<String>,
+    run: Box<dyn FnOnce() -> Result<Counts, String> + Send>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Opened {
+    /// Serves on a thread of its own; `ended` is told the name of the server when
+    /// it has ended.
+    ///
+    /// # Errors
+    /// That there can be no more threads.
+    pub fn start(self, ended: Sender<&'static str>) -> io::Result<Running> {
+        let Opened { name, handle, addresses: _, run } = self;
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let end = run();
+            // Nobody waits any more when the process is ending anyway.
+            let _ = ended.send(name);
+            end
+        })?;
+        Ok(Running { name, handle, thread })
+    }
 }
 
 /// A server on a thread of its own.
@@ -65,8 +129,6 @@ pub struct Running {
     pub name: &'static str,
     /// The way to it.
     pub handle: Handle,
-    /// Where it listens, in the order of the places.
-    pub addresses: Vec<String>,
     thread: JoinHandle<Result<Counts, String>>,
 }
 
@@ -86,67 +148,113 @@ impl Protocol {
         PROTOCOLS.iter().find(|protocol| protocol.name == name)
     }
 
-    /// Starts a server.
+    /// Listens, and boots the node from its store.
     ///
     /// # Errors
-    /// [`OpenError`] in one line; then nothing was started.
-    pub fn start(&self, wanted: &Wanted) -> Result<Running, OpenError> {
-        (self.start)(wanted)
+    /// [`OpenError`] in one line; then nothing was begun.
+    pub fn open(&self, wanted: &Wanted) -> Result<Opened, OpenError> {
+        (self.open)(self, wanted)
+    }
+
+    /// Everything that can be refused before a node is asked.
+    fn room(&self, wanted: &Wanted) -> Result<Room, OpenError> {
+        let tls = wanted.tls.as_ref().map(|files| Tls::load(files, self.tls)).transpose()?;
+        let dir = wanted.dir.as_ref().filter(|_| self.keeps);
+        let disk = dir.map(|dir| FileDisk::kept(&dir.join(self.name))).transpose()?;
+        let room = Room::open(&wanted.places, wanted.limits, tls.as_ref())?;
+        Ok(Room { disk, ..room })
     }
 }
 
-fn redis(wanted: &Wanted) -> Result<Running, OpenError> {
-    let port = wanted.places.iter().find_map(|place| match place {
-        Place::Tcp(_, port) => Some(*port),
-        Place::Unix(_) => None,
+/// The first port that is listened on; it may have been picked only now.
+fn port_of(room: &Room) -> u16 {
+    let ports = room.listeners.iter().filter_map(|(listener, _)| match listener {
+        Listener::Tcp(_, address) => Some(address.port()),
+        Listener::Unix(..) => None,
     });
+    ports.into_iter().next().unwrap_or(0)
+}
+
+/// The time since 1970.
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+fn redis(protocol: &Protocol, wanted: &Wanted) -> Result<Opened, OpenError> {
+    let room = protocol.room(wanted)?;
     let config = RedisConfig {
         maxclients: wanted.maxclients,
         timeout: wanted.timeout,
         requirepass: wanted.requirepass.clone(),
         users: wanted.users.clone(),
-        epoch: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
-        port: port.unwrap_or(0),
+        epoch: since_1970(),
+        port: port_of(&room),
         ..RedisConfig::default()
     };
-    start("redis", Resp::default(), &config, wanted)
+    open(protocol, room, Resp::default(), &config, wanted)
 }
 
-fn nats(wanted: &Wanted) -> Result<Running, OpenError> {
-    let config = NatsConfig { max_connections: wanted.maxclients, ..NatsConfig::default() };
-    start("nats", NatsText { limits: TextLimits::of(&config) }, &config, wanted)
+fn nats(protocol: &Protocol, wanted: &Wanted) -> Result<Opened, OpenError> {
+    let room = protocol.room(wanted)?;
+    let mut config = NatsConfig {
+        max_connections: wanted.maxclients,
+        port: port_of(&room),
+        tls_required: wanted.tls.is_some(),
+        tls_verify: wanted.tls.as_ref().is_some_and(|files| files.ca.is_some()),
+        jetstream: Some(JetStreamConfig {
+            sync: wanted.sync,
+            epoch_unix_ns: u64::try_from(since_1970().as_nanos()).unwrap_or(u64::MAX),
+            ..JetStreamConfig::default()
+        }),
+        ..NatsConfig::default()
+    };
+    if let Some(Place::Tcp(host, _) | Place::Tls(host, _)) = wanted.places.first() {
+        config.host = host.to_string().into();
+    }
+    // Everybody is gone by the time that a stop may take.
+    let drain = wanted.limits.drain;
+    if !drain.is_zero() {
+        config.lame_duck_grace_period = drain / 5;
+        config.lame_duck_duration = drain * 4 / 5;
+    }
+    open(protocol, room, NatsText { limits: TextLimits::of(&config) }, &config, wanted)
 }
 
-fn start<C: Codec>(
-    name: &'static str,
+fn open<C: Codec>(
+    protocol: &Protocol,
+    room: Room,
     codec: C,
     config: &<C::Broker as Broker>::Config,
     wanted: &Wanted,
-) -> Result<Running, OpenError> {
+) -> Result<Opened, OpenError> {
+    let name = protocol.name;
     let boot = Boot {
         seed: SeedStream::new(wanted.seed).fork(name),
         node: NodeId(0),
         peers: vec![NodeId(0)],
     };
+    let shown = |(listener, tls): &(Listener, Option<Tls>)| match tls {
+        Some(_) => format!("tls:{listener}"),
+        None => listener.to_string(),
+    };
+    let addresses = room.listeners.iter().map(shown).collect();
     let log = Log { name, is_on: wanted.log_connections };
-    let (places, limits) = (&wanted.places[..], wanted.limits);
-    let server = Server::open(codec, config, boot, places, limits, Instant::now(), log)?;
+    let server = Server::open_in(room, codec, config, boot, Instant::now(), log)?;
     let handle = server.handle();
-    let addresses = server.listeners().map(ToString::to_string).collect();
-    let ended = wanted.ended.clone();
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let end = server.run();
-        // Nobody waits any more when the process is ending anyway.
-        let _ = ended.send(name);
-        end.map(|(counts, _)| counts).map_err(|error| error.to_string())
-    })?;
-    Ok(Running { name, handle, addresses, thread })
+    let run = move || match server.run() {
+        Ok((counts, _)) => Ok(counts),
+        Err(error) => Err(error.to_string()),
+    };
+    Ok(Opened { name, handle, addresses, run: Box::new(run) })
 }
 
-/// Whether clients beyond this machine could reach any of the places.
-pub fn reaches_beyond(places: &[Place]) -> Option<IpAddr> {
+/// The first address at which clients beyond this machine are served without
+/// having shown who they are, if there is any. With `certificates` they show one
+/// wherever they speak TLS.
+pub fn reaches_beyond(places: &[Place], certificates: bool) -> Option<IpAddr> {
     places.iter().find_map(|place| match place {
-        Place::Tcp(address, _) if !place.is_local() => Some(*address),
+        Place::Tls(..) if certificates => None,
+        Place::Tcp(address, _) | Place::Tls(address, _) if !place.is_local() => Some(*address),
         _ => None,
     })
 }

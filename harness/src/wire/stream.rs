@@ -1,4 +1,4 @@
-//! A byte stream to one peer: TCP or a Unix socket.
+//! A byte stream to one peer: TCP, with or without TLS, or a Unix socket.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -7,6 +7,8 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
+use super::tls::TlsStream;
+
 /// A connected stream that never blocks.
 #[derive(Debug)]
 pub enum Stream {
@@ -14,6 +16,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// On this machine.
     Unix(UnixStream),
+    /// Over the network, encrypted.
+    Tls(Box<TlsStream>),
 }
 
 impl Stream {
@@ -25,6 +29,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.read(buf),
             Stream::Unix(stream) => stream.read(buf),
+            Stream::Tls(stream) => stream.read(buf),
         }
     }
 
@@ -35,6 +40,7 @@ impl Stream {
     pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         // A single piece goes without the kernel's reading a list of them.
         match (self, slices) {
+            (Stream::Tls(stream), slices) => stream.write(slices),
             (Stream::Tcp(stream), [one]) => stream.write(one),
             (Stream::Unix(stream), [one]) => stream.write(one),
             (Stream::Tcp(stream), many) => stream.write_vectored(many),
@@ -48,7 +54,35 @@ impl Stream {
         let _ = match self {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tls(stream) => stream.socket_ref().shutdown(Shutdown::Write),
         };
+    }
+
+    /// The same with the goodbye that TLS has, without which a peer cannot tell
+    /// an end from a cut.
+    pub fn finish(&mut self) {
+        if let Stream::Tls(stream) = self {
+            stream.say_goodbye();
+        }
+        self.end();
+    }
+
+    /// The TLS of it, where there is any.
+    #[inline]
+    pub fn tls(&self) -> Option<&TlsStream> {
+        match self {
+            Stream::Tls(stream) => Some(stream),
+            Stream::Tcp(_) | Stream::Unix(_) => None,
+        }
+    }
+
+    /// The same, to work on.
+    #[inline]
+    pub fn tls_mut(&mut self) -> Option<&mut TlsStream> {
+        match self {
+            Stream::Tls(stream) => Some(stream),
+            Stream::Tcp(_) | Stream::Unix(_) => None,
+        }
     }
 
     /// What keeps a connection from being established, if anything does.
@@ -59,6 +93,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.take_error(),
             Stream::Unix(stream) => stream.take_error(),
+            Stream::Tls(stream) => stream.socket_ref().take_error(),
         }
     }
 }
@@ -68,6 +103,7 @@ impl Source for Stream {
         match self {
             Stream::Tcp(stream) => stream.register(to, token, interest),
             Stream::Unix(stream) => stream.register(to, token, interest),
+            Stream::Tls(stream) => stream.socket().register(to, token, interest),
         }
     }
 
@@ -75,6 +111,7 @@ impl Source for Stream {
         match self {
             Stream::Tcp(stream) => stream.reregister(to, token, interest),
             Stream::Unix(stream) => stream.reregister(to, token, interest),
+            Stream::Tls(stream) => stream.socket().reregister(to, token, interest),
         }
     }
 
@@ -82,6 +119,7 @@ impl Source for Stream {
         match self {
             Stream::Tcp(stream) => stream.deregister(from),
             Stream::Unix(stream) => stream.deregister(from),
+            Stream::Tls(stream) => stream.socket().deregister(from),
         }
     }
 }

@@ -38,6 +38,8 @@ struct Said {
     port: u16,
     headers: bool,
     max_payload: u64,
+    tls_required: bool,
+    tls_verify: bool,
     jetstream: bool,
     client_id: u64,
     client_ip: Option<Box<str>>,
@@ -76,6 +78,8 @@ pub(super) fn info(text: &[u8]) -> Result<Info, FrameError> {
         port: said.port,
         headers: said.headers,
         max_payload: said.max_payload,
+        tls_required: said.tls_required,
+        tls_verify: said.tls_verify,
         jetstream: said.jetstream,
     };
     Ok(Info {

@@ -107,12 +107,14 @@ fn some_up() -> impl Strategy<Value = Up> {
 
 fn some_down() -> impl Strategy<Value = Down> {
     let info = (any::<String>(), any::<(u16, bool, u64, bool, bool, bool)>(), words()).prop_map(
-        |(id, (port, headers, client_id, ldm, connect_info, _), ip)| {
+        |(id, (port, headers, client_id, ldm, connect_info, tls_required), ip)| {
             let server = ServerInfo {
                 server_id: id.into(),
                 port,
                 headers,
                 max_payload: client_id / 2,
+                tls_required,
+                tls_verify: tls_required && ldm,
                 ..ServerInfo::default()
             };
             Down::Info(Box::new(Info {

@@ -24,6 +24,10 @@ pub struct ServerInfo {
     pub headers: bool,
     /// The largest payload, headers included, in bytes.
     pub max_payload: u64,
+    /// Whether TLS follows the first INFO.
+    pub tls_required: bool,
+    /// Whether the client shows a certificate, too.
+    pub tls_verify: bool,
     /// Whether it hosts JetStream.
     pub jetstream: bool,
 }
@@ -60,8 +64,14 @@ impl Info {
         object.number("port", u64::from(server.port))?;
         object.flag("headers", server.headers)?;
         object.number("max_payload", server.max_payload)?;
-        if server.jetstream {
-            object.flag("jetstream", true)?;
+        for (name, set) in [
+            ("tls_required", server.tls_required),
+            ("tls_verify", server.tls_verify),
+            ("jetstream", server.jetstream),
+        ] {
+            if set {
+                object.flag(name, true)?;
+            }
         }
         object.number("client_id", self.client_id)?;
         if let Some(address) = &self.client_ip {

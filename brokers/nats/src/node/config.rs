@@ -27,6 +27,14 @@ pub struct NatsConfig {
     pub lame_duck_grace_period: Duration,
     /// Lame duck: time between the announcement and the last close.
     pub lame_duck_duration: Duration,
+    /// The address that INFO names.
+    pub host: Box<str>,
+    /// The port that INFO names.
+    pub port: u16,
+    /// Whether the driver expects TLS behind the first INFO, which says so.
+    pub tls_required: bool,
+    /// Whether it expects a certificate of the client, too.
+    pub tls_verify: bool,
     /// JetStream, where the node hosts it.
     pub jetstream: Option<JetStreamConfig>,
 }
@@ -44,6 +52,10 @@ impl Default for NatsConfig {
             write_deadline: Duration::from_secs(10),
             lame_duck_grace_period: Duration::from_secs(10),
             lame_duck_duration: Duration::from_secs(120),
+            host: "0.0.0.0".into(),
+            port: 4222,
+            tls_required: false,
+            tls_verify: false,
             jetstream: None,
         }
     }

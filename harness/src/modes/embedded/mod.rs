@@ -15,7 +15,6 @@
 pub mod arena;
 pub mod canary;
 pub(in crate::modes) mod clock;
-mod disk;
 pub mod handoff;
 pub(in crate::modes) mod host;
 pub(in crate::modes) mod node;

@@ -12,10 +12,10 @@ use broker_contract::{
 use lab_workloads::ledger::Drop;
 
 use super::clock::{Clock, CpuMeter};
-use super::disk::{FileDisk, SyncThread};
 use super::handoff::Handoff;
 use super::host::{ToClient, ToNode};
 use super::{SENDERS, Shared};
+use crate::disk::{FileDisk, SyncThread};
 use crate::measure::sampled::Moments;
 use crate::modes::sim::engine::BrokerOf;
 use crate::trial::{Calls, NodeCrash};

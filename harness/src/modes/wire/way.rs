@@ -141,7 +141,7 @@ impl<K: Codec> TcpWay<K> {
             };
             let dialled = match &slot.link.stream {
                 Stream::Tcp(stream) => dial::dial(stream, *address, conn),
-                Stream::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+                Stream::Unix(_) | Stream::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
             };
             slot.is_dialled = true;
             // What was given meanwhile is written when the system says that it may be.

@@ -3,10 +3,11 @@
 //! A turn of the loop: wait; read from whoever has something to say and feed the
 //! node; take new connections; tick; carry out what the node wants; write once for
 //! each connection that has something to be told. `slots.rs` has the connections
-//! and what happens to them, `release.rs` the node's effects.
+//! and what happens to them, `release.rs` the node's effects, `store.rs` its files.
 
 mod release;
 mod slots;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -23,12 +24,16 @@ use broker_contract::{
 use mio::{Events, Poll, Token, Waker};
 
 use self::slots::Slot;
+use self::store::Store;
 use super::link::{Decoded, Got};
 use super::listen::{ListenError, Listener};
 use super::metrics::{Counts, Published};
 use super::outbox::Pool;
 use super::settings::{Limits, Place};
 use super::spin::Spin;
+use super::stream::Stream;
+use super::tls::{Tls, TlsError, TlsStream};
+use crate::disk::{FileDisk, StoreError};
 
 /// Bytes that one read takes.
 const READ: usize = 64 << 10;
@@ -91,9 +96,66 @@ pub enum OpenError {
     /// A place cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// There is no TLS as it was asked for.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The system refuses what a server needs.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
+}
+
+/// What a server has of the machine.
+#[derive(Debug)]
+pub struct Room {
+    /// Where connections come from, and whether they speak TLS.
+    pub listeners: Vec<(Listener, Option<Tls>)>,
+    /// What it may use.
+    pub limits: Limits,
+    /// What the node stores things on; memory, where there is none.
+    pub disk: Option<FileDisk>,
+}
+
+impl Room {
+    /// A room whose connections come from `places`; with `tls` from those that
+    /// ask for it.
+    ///
+    /// # Errors
+    /// [`ListenError`] in one line.
+    pub fn open(places: &[Place], limits: Limits, tls: Option<&Tls>) -> Result<Room, ListenError> {
+        let mut listeners = Vec::new();
+        for place in places {
+            let is_secure = matches!(place, Place::Tls(..));
+            if is_secure && tls.is_none() {
+                return Err(ListenError::no_certificate(place));
+            }
+            listeners.push((Listener::open(place)?, tls.filter(|_| is_secure).cloned()));
+        }
+        Ok(Room { listeners, limits, disk: None })
+    }
+}
+
+/// A listener, and what the loop knows of it.
+#[derive(Debug)]
+struct Ear {
+    listener: Listener,
+    tls: Option<Tls>,
+    /// Whether connections may wait at it.
+    is_ready: bool,
+}
+
+impl Ear {
+    fn accept(&self) -> io::Result<(Stream, Origin)> {
+        let (stream, origin) = self.listener.accept()?;
+        match (stream, &self.tls) {
+            (Stream::Tcp(socket), Some(tls)) => {
+                Ok((Stream::Tls(Box::new(tls.accept(socket)?)), origin))
+            }
+            (stream, _) => Ok((stream, origin)),
+        }
+    }
 }
 
 /// The way to a running server.
@@ -128,7 +190,7 @@ pub struct Server<C: Codec, W> {
     scratch: Vec<u8>,
     limits: Limits,
     poll: Poll,
-    listeners: Vec<(Listener, bool)>,
+    ears: Vec<Ear>,
     accept_again: Option<Time>,
     slots: Vec<Option<Slot<C::UpDecoder>>>,
     free: Vec<u32>,
@@ -142,10 +204,13 @@ pub struct Server<C: Codec, W> {
     lingering: VecDeque<(Time, u32, u64)>,
     /// Frames that are not whole, and when they should have been.
     partial: VecDeque<(Time, u32, u64)>,
+    /// Peers that have not agreed on keys, and when they should have.
+    handshakes: VecDeque<(Time, u32, u64)>,
     /// Bytes that connections hold of frames that are not whole.
     held: u64,
     /// Bytes that wait to be written.
     waiting: u64,
+    store: Option<Store>,
     pool: Pool,
     buf: Box<[u8]>,
     start: Instant,
@@ -157,8 +222,8 @@ pub struct Server<C: Codec, W> {
 }
 
 impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
-    /// Boots the node and listens; nothing is accepted before [`Server::run`].
-    /// `start` is the zero of the node's time.
+    /// Listens at `places` and boots the node, as [`Server::open_in`] does, without
+    /// TLS.
     ///
     /// # Errors
     /// [`OpenError`], in one line.
@@ -171,16 +236,37 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
         start: Instant,
         watcher: W,
     ) -> Result<Server<C, W>, OpenError> {
-        let mut effects = Effects::new(Box::new(MemoryDisk::default()));
-        let now = Time::from_nanos(start.elapsed().as_nanos() as u64);
-        let node = C::Broker::boot(config, boot, now, &mut effects)?;
+        let room = Room::open(places, limits, None)?;
+        Server::open_in(room, codec, config, boot, start, watcher)
+    }
+
+    /// Boots the node in a room; nothing is accepted before [`Server::run`].
+    /// `start` is the zero of the node's time.
+    ///
+    /// # Errors
+    /// [`OpenError`], in one line.
+    pub fn open_in(
+        room: Room,
+        codec: C,
+        config: &<C::Broker as Broker>::Config,
+        boot: Boot,
+        start: Instant,
+        watcher: W,
+    ) -> Result<Server<C, W>, OpenError> {
+        let Room { listeners, limits, disk } = room;
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), Token(WAKER))?);
-        let mut listeners = Vec::new();
-        for place in places {
-            let mut listener = Listener::open(place)?;
-            listener.register(poll.registry(), Token(LISTENERS - listeners.len()))?;
-            listeners.push((listener, true));
+        let store = disk.as_ref().map(|disk| Store::new(disk.clone(), waker.clone()));
+        let mut effects = Effects::new(match disk {
+            Some(disk) => Box::new(disk),
+            None => Box::new(MemoryDisk::with_capacity(limits.stored_bytes)),
+        });
+        let now = Time::from_nanos(start.elapsed().as_nanos() as u64);
+        let node = C::Broker::boot(config, boot, now, &mut effects)?;
+        let mut ears = Vec::new();
+        for (mut listener, tls) in listeners {
+            listener.register(poll.registry(), Token(LISTENERS - ears.len()))?;
+            ears.push(Ear { listener, tls, is_ready: true });
         }
         let handle = Handle {
             waker,
@@ -196,7 +282,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             scratch: Vec::new(),
             limits,
             poll,
-            listeners,
+            ears,
             accept_again: None,
             slots: Vec::new(),
             free: Vec::new(),
@@ -205,8 +291,10 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             hot: Vec::new(),
             lingering: VecDeque::new(),
             partial: VecDeque::new(),
+            handshakes: VecDeque::new(),
             held: 0,
             waiting: 0,
+            store,
             pool: Pool::default(),
             buf: vec![0; READ].into_boxed_slice(),
             start,
@@ -225,14 +313,16 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
 
     /// Where it listens.
     pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
-        self.listeners.iter().map(|(listener, _)| listener)
+        self.ears.iter().map(|ear| &ear.listener)
     }
 
     /// Serves until it is asked to stop and has done so. Returns what it counted,
     /// and its watcher.
     ///
     /// # Errors
-    /// That the system no longer tells what happens on sockets.
+    /// That the system no longer tells what happens on sockets, or that the store
+    /// failed: then nothing is said of what came last, and the next boot finds
+    /// what is on the disk.
     pub fn run(mut self) -> io::Result<(Counts, W)> {
         let mut events = Events::with_capacity(1_024);
         self.release();
@@ -256,8 +346,8 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             for event in &events {
                 match event.token().0 {
                     WAKER => {}
-                    token if token > LISTENERS - self.listeners.len() => {
-                        self.listeners[LISTENERS - token].1 = true;
+                    token if token > LISTENERS - self.ears.len() => {
+                        self.ears[LISTENERS - token].is_ready = true;
                     }
                     token if token < self.slots.len() => {
                         let conn = token as u32;
@@ -271,6 +361,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
                     _ => {}
                 }
             }
+            self.synced();
             self.accept();
             if self.node.deadline().is_some_and(|due| due <= self.now) {
                 self.node.handle(self.now, Input::Tick, &mut self.effects);
@@ -279,6 +370,10 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             self.expire();
             self.flush();
             self.publish();
+            if let Some(failed) = self.store.as_mut().and_then(Store::failed) {
+                self.handle.published.set_ready(false);
+                return Err(io::Error::other(failed));
+            }
             if self.is_over() {
                 self.handle.published.set_ready(false);
                 return Ok((self.counts, self.watcher));
@@ -320,7 +415,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             return Duration::ZERO;
         }
         let may_accept = self.accept_again.is_none();
-        if may_accept && self.listeners.iter().any(|(_, waiting)| *waiting) {
+        if may_accept && self.ears.iter().any(|ear| ear.is_ready) {
             return Duration::ZERO;
         }
         let first = |queue: &VecDeque<(Time, u32, u64)>| queue.front().map(|(at, ..)| *at);
@@ -329,6 +424,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             self.accept_again,
             first(&self.lingering),
             first(&self.partial),
+            first(&self.handshakes),
             self.drain_ends,
         ];
         let next = dues.into_iter().flatten().min();
@@ -354,14 +450,16 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
                     self.feed(conn, len);
                 }
                 // A short read says that nothing more was there, except the end.
-                if (len == self.buf.len() || ends)
-                    && let Some(slot) = self.slot(conn)
+                let is_full = len == self.buf.len();
+                if let Some(slot) = self.slot(conn)
+                    && (is_full || ends || slot.link.stream.tls().is_some_and(TlsStream::has_more))
                     && !std::mem::replace(&mut slot.is_hot, true)
                 {
                     self.hot.push(conn);
                 }
             }
         }
+        self.answer_tls(conn);
     }
 
     /// Hands what was read to the node, frame by frame.
@@ -406,15 +504,15 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             return;
         }
         self.accept_again = None;
-        for at in 0..self.listeners.len() {
+        for at in 0..self.ears.len() {
             for _ in 0..ACCEPTS {
-                if !self.listeners[at].1 {
+                if !self.ears[at].is_ready {
                     break;
                 }
-                match self.listeners[at].0.accept() {
+                match self.ears[at].accept() {
                     Ok((stream, origin)) => self.open_slot(stream, origin),
                     Err(error) => match error.kind() {
-                        io::ErrorKind::WouldBlock => self.listeners[at].1 = false,
+                        io::ErrorKind::WouldBlock => self.ears[at].is_ready = false,
                         io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                         _ => {
                             self.counts.accepts_failed_total += 1;
@@ -443,7 +541,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
         if self.drain_ends.is_none() {
             self.handle.published.set_ready(false);
             self.drain_ends = Some(self.now + self.limits.drain);
-            self.listeners.clear();
+            self.ears.clear();
             self.node.handle(self.now, Input::Drain, &mut self.effects);
             self.release();
             self.flush();

@@ -1,6 +1,6 @@
 //! What the node wants done.
 
-use broker_contract::{Broker, Codec, Effect, Frame, Input, MemoryDisk, Note, SyncToken};
+use broker_contract::{Broker, Codec, Effect, Frame, Note};
 
 use super::{Server, Watcher};
 
@@ -9,8 +9,12 @@ use super::{Server, Watcher};
 const COPIED: usize = 4 << 10;
 
 impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
-    /// Carries out what the node has asked for so far.
+    /// Carries out what the node has asked for so far, once what it appended is
+    /// the system's.
     pub(super) fn release(&mut self) {
+        if self.store.is_some() && !self.write_store() {
+            return;
+        }
         while !self.effects.is_empty() {
             let mut list = std::mem::take(&mut self.spare);
             self.effects.swap(&mut list);
@@ -75,12 +79,5 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
         if self.waiting + self.held > self.limits.buffered_bytes {
             self.cut(conn);
         }
-    }
-
-    /// The room keeps files in memory, where a sync is done at once.
-    fn sync(&mut self, file: broker_contract::FileId, token: SyncToken) {
-        let Some(disk) = self.effects.disk_as::<MemoryDisk>() else { return };
-        disk.complete_sync(file);
-        self.node.handle(self.now, Input::Synced { token, result: Ok(()) }, &mut self.effects);
     }
 }

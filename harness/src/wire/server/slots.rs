@@ -6,6 +6,7 @@ use mio::{Interest, Token};
 use super::{Server, Watcher};
 use crate::wire::link::Link;
 use crate::wire::stream::Stream;
+use crate::wire::tls::TlsStream;
 
 /// One connection.
 #[derive(Debug)]
@@ -65,6 +66,43 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
         self.watcher.opened(self.now, conn, &origin);
         self.node.handle(self.now, Input::Opened { conn, origin }, &mut self.effects);
         self.release();
+        self.begin_tls(conn.0);
+    }
+
+    /// What the node says first goes out, in the open where the protocol wants
+    /// that; then keys are agreed on.
+    fn begin_tls(&mut self, conn: u32) {
+        let Some(Some(slot)) = self.slots.get_mut(conn as usize) else { return };
+        let Some(tls) = slot.link.stream.tls() else { return };
+        // Whom the node refuses at once hears why, and needs no keys for it.
+        if slot.is_closing {
+            return;
+        }
+        let due = self.now + self.limits.handshake;
+        let opened = slot.opened;
+        if tls.is_plain() {
+            self.write(conn);
+            let Some(slot) = self.slot(conn) else { return };
+            if !slot.link.out.is_empty() {
+                // A new socket that takes no greeting is none to wait for.
+                return self.cut(conn);
+            }
+            if let Some(tls) = slot.link.stream.tls_mut() {
+                tls.begin();
+            }
+        }
+        self.handshakes.push_back((due, conn, opened));
+    }
+
+    /// After a read of a connection with TLS: its answers wait to be written, and
+    /// what waited for keys may go now.
+    pub(super) fn answer_tls(&mut self, conn: u32) {
+        let Some(Some(slot)) = self.slots.get_mut(conn as usize) else { return };
+        let Some(tls) = slot.link.stream.tls() else { return };
+        let has_answer = tls.wants_write() || !slot.link.out.is_empty();
+        if has_answer && !std::mem::replace(&mut slot.is_dirty, true) {
+            self.dirty.push(conn);
+        }
     }
 
     /// After a read: what the connection holds now, and whether that is allowed.
@@ -109,6 +147,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             // It may have closed only its own half and still want its answers;
             // what it does not take at once, it does not get.
             let _ = slot.link.flush(pool);
+            slot.link.stream.finish();
         }
         self.remove(conn);
     }
@@ -138,6 +177,9 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
         let Some(mut slot) = self.slots.get_mut(conn as usize).and_then(Option::take) else {
             return;
         };
+        if slot.link.stream.tls().is_some_and(TlsStream::is_handshaking) {
+            self.counts.handshakes_failed_total += 1;
+        }
         self.held -= slot.held as u64;
         self.waiting -= slot.link.out.len() as u64;
         slot.link.out.clear(&mut self.pool);
@@ -149,7 +191,9 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
     /// There is room to write again.
     pub(super) fn writable(&mut self, conn: u32) {
         let Some(Some(slot)) = self.slots.get_mut(conn as usize) else { return };
-        if !slot.link.out.is_empty() && !std::mem::replace(&mut slot.is_dirty, true) {
+        let waits =
+            !slot.link.out.is_empty() || slot.link.stream.tls().is_some_and(TlsStream::wants_write);
+        if waits && !std::mem::replace(&mut slot.is_dirty, true) {
             self.dirty.push(conn);
         }
     }
@@ -185,13 +229,17 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
         counts.writes_total += writes;
         counts.bytes_out_total += taken as u64;
         self.waiting -= taken as u64;
+        let is_secure = slot.link.stream.tls().is_some();
         if slot.is_closing {
             if slot.link.out.is_empty() && !std::mem::replace(&mut slot.has_ended, true) {
-                slot.link.stream.end();
+                slot.link.stream.finish();
             }
         } else if taken > 0 {
             let drained = Input::Drained { conn: ConnId(conn), bytes: taken as u64 };
             node.handle(*now, drained, effects);
+        }
+        if is_secure {
+            self.weigh(conn);
         }
     }
 
@@ -205,6 +253,16 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
         while let Some((_, conn, opened)) = due(&mut self.lingering) {
             if self.slot(conn).is_some_and(|slot| slot.opened == opened) {
                 self.remove(conn);
+            }
+        }
+        while let Some((_, conn, opened)) = due(&mut self.handshakes) {
+            let is_late = |slot: &&mut Slot<C::UpDecoder>| {
+                slot.opened == opened
+                    && slot.link.stream.tls().is_some_and(TlsStream::is_handshaking)
+            };
+            if self.slot(conn).filter(is_late).is_some() {
+                self.cut(conn);
+                self.release();
             }
         }
         let limit = self.limits.partial;

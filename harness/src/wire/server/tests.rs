@@ -1,4 +1,6 @@
-//! A server over real sockets, spoken to byte by byte.
+//! A server over real sockets, spoken to byte by byte; `secure.rs` has those with TLS.
+
+mod secure;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

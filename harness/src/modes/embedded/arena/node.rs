@@ -10,8 +10,8 @@ use broker_contract::{
 };
 
 use super::super::clock::Clock;
-use super::super::disk::{FileDisk, SyncThread};
 use super::super::handoff::Handoff;
+use crate::disk::{FileDisk, SyncThread};
 use crate::modes::sim::engine::BrokerOf;
 
 /// The longest wait without looking around.

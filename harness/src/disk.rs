@@ -1,7 +1,7 @@
-//! Real files in a fresh directory.
+//! Real files, in a fresh directory or in one that stays.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
@@ -21,7 +21,7 @@ pub struct FileDisk {
 
 #[derive(Debug)]
 struct State {
-    root: TempDir,
+    root: Root,
     names: BTreeMap<String, FileId>,
     files: BTreeMap<FileId, OpenFile>,
     dirty: Vec<FileId>,
@@ -32,8 +32,34 @@ struct State {
     left: BTreeMap<String, (u64, Option<Instant>)>,
     is_full: bool,
     is_stalled: bool,
-    /// Whether names came or went since the directory was last synced.
-    names_changed: bool,
+    /// Folders in which names came or went since they were last synced.
+    changed: BTreeSet<PathBuf>,
+}
+
+/// Where the files lie.
+#[derive(Debug)]
+enum Root {
+    /// In a directory that goes when nobody needs it any more.
+    Fresh(TempDir),
+    /// In one that stays, with the lock that keeps other processes out.
+    Kept(PathBuf, #[expect(dead_code, reason = "held, not used")] File),
+}
+
+impl Root {
+    fn path(&self) -> &Path {
+        match self {
+            Root::Fresh(folder) => folder.path(),
+            Root::Kept(path, _) => path,
+        }
+    }
+}
+
+/// Why a store's directory cannot be used: one line, which names it.
+#[derive(Debug, thiserror::Error)]
+#[error("the store `{folder}` {reason}")]
+pub struct StoreError {
+    folder: String,
+    reason: String,
 }
 
 #[derive(Debug)]
@@ -67,6 +93,49 @@ impl FileDisk {
             .prefix("broker-lab-")
             .tempdir()
             .map_err(|error| failed("create", "a temporary directory", &error))?;
+        Ok(FileDisk::over(Root::Fresh(root)))
+    }
+
+    /// A disk in `folder`, which is made if it is not there and stays. One process
+    /// at a time has it, until the last handle goes; the system sees to it even if
+    /// that process is killed.
+    ///
+    /// # Errors
+    /// [`StoreError`]: another process has it, or it cannot be made.
+    pub fn kept(folder: &Path) -> Result<FileDisk, StoreError> {
+        let wrong = |reason: String| {
+            let folder = lab_reports::clean::line(&folder.display().to_string(), 200);
+            StoreError { folder, reason }
+        };
+        let refused = |error: io::Error| wrong(format!("cannot be used: {error}"));
+        let new: Vec<&Path> = folder.ancestors().take_while(|above| !above.exists()).collect();
+        fs::create_dir_all(folder).map_err(refused)?;
+        for name in new.iter().rev() {
+            // The name of a new folder lies in the one above it.
+            let above = name.parent().filter(|above| !above.as_os_str().is_empty());
+            let above = File::open(above.unwrap_or(Path::new("."))).map_err(refused)?;
+            above.sync_all().map_err(refused)?;
+        }
+        // Beside the files and not among them: a node lists what is there.
+        let mut name = folder.as_os_str().to_owned();
+        name.push(".lock");
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(PathBuf::from(name))
+            .map_err(refused)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(wrong("is in use by another process".to_owned()));
+            }
+            Err(TryLockError::Error(error)) => return Err(refused(error)),
+        }
+        Ok(FileDisk::over(Root::Kept(folder.to_owned(), lock)))
+    }
+
+    fn over(root: Root) -> FileDisk {
         let state = State {
             root,
             names: BTreeMap::new(),
@@ -77,9 +146,9 @@ impl FileDisk {
             left: BTreeMap::new(),
             is_full: false,
             is_stalled: false,
-            names_changed: false,
+            changed: BTreeSet::new(),
         };
-        Ok(FileDisk { shared: Arc::new(Mutex::new(state)) })
+        FileDisk { shared: Arc::new(Mutex::new(state)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -138,6 +207,13 @@ impl State {
         Ok(self.root.path().join(relative))
     }
 
+    /// A name came or went at `path`: the next sync makes that durable, too.
+    fn changed(&mut self, path: &Path) {
+        if let Some(folder) = path.parent() {
+            self.changed.insert(folder.to_owned());
+        }
+    }
+
     /// The first `len` bytes of a file are durable; what was appended since is not.
     fn synced(&mut self, id: FileId, len: u64, asked: Instant) {
         if let Some(open) = self.files.get_mut(&id) {
@@ -171,8 +247,15 @@ impl Disk for FileDisk {
         }
         let path = state.path(name)?;
         let wrong = |error: io::Error| failed("open", name, &error);
-        if let Some(folder) = path.parent() {
+        if let Some(folder) = path.parent()
+            && !folder.exists()
+        {
             fs::create_dir_all(folder).map_err(wrong)?;
+            // Each folder on the way may be new, and its name lies in the one above.
+            let root = state.root.path().to_owned();
+            for folder in folder.ancestors().take_while(|above| *above != root) {
+                state.changed(folder);
+            }
         }
         let is_new = !path.exists();
         let file =
@@ -191,7 +274,9 @@ impl Disk for FileDisk {
             unsynced_since,
         };
         state.files.insert(id, open);
-        state.names_changed |= is_new;
+        if is_new {
+            state.changed(&path);
+        }
         Ok(id)
     }
 
@@ -280,8 +365,9 @@ impl Disk for FileDisk {
             state.file(id)?.write_gathered()?;
         }
         let (source, target) = (state.path(from)?, state.path(to)?);
-        fs::rename(source, target).map_err(|error| failed("rename", from, &error))?;
-        state.names_changed = true;
+        fs::rename(&source, &target).map_err(|error| failed("rename", from, &error))?;
+        state.changed(&source);
+        state.changed(&target);
         if let Some(left) = state.left.remove(from) {
             state.left.insert(to.to_owned(), left);
         }
@@ -297,8 +383,8 @@ impl Disk for FileDisk {
     fn delete(&mut self, name: &str) -> Result<(), DiskError> {
         let mut state = self.state();
         let path = state.path(name)?;
-        fs::remove_file(path).map_err(|error| failed("delete", name, &error))?;
-        state.names_changed = true;
+        fs::remove_file(&path).map_err(|error| failed("delete", name, &error))?;
+        state.changed(&path);
         state.left.remove(name);
         if let Some(id) = state.names.remove(name) {
             state.files.remove(&id);
@@ -326,8 +412,8 @@ impl Disk for FileDisk {
 #[derive(Debug)]
 struct Request {
     id: FileId,
-    /// The file, and the directory if names in it have changed.
-    handles: Result<(File, Option<File>), DiskError>,
+    /// The file, and the folders in which names have changed.
+    handles: Result<(File, Vec<File>), DiskError>,
     /// Bytes that were in it.
     len: u64,
     asked: Instant,
@@ -355,10 +441,10 @@ impl SyncThread {
         let shared = disk.clone();
         std::thread::spawn(move || {
             for request in incoming {
-                let synced = request.handles.and_then(|(file, folder)| {
+                let synced = request.handles.and_then(|(file, folders)| {
                     let wrong = |error: io::Error| failed("sync", "a file", &error);
                     file.sync_data().map_err(wrong)?;
-                    folder.map_or(Ok(()), |folder| folder.sync_all().map_err(wrong))
+                    folders.iter().try_for_each(|folder| folder.sync_all().map_err(wrong))
                 });
                 while shared.state().is_stalled {
                     std::thread::sleep(STALL_STEP);
@@ -375,15 +461,15 @@ impl SyncThread {
     /// Asks for a sync of what was appended to `file` so far.
     pub fn sync(&self, id: FileId, token: SyncToken) {
         let mut state = self.disk.state();
-        let names_changed = std::mem::take(&mut state.names_changed);
-        let root = state.root.path().to_owned();
+        let changed = std::mem::take(&mut state.changed);
         let mut len = 0;
         let handles = state.file(id).and_then(|open| {
             len = open.len - open.gathered.len() as u64;
             let wrong = |error: io::Error| failed("sync", &open.name, &error);
             let file = open.file.try_clone().map_err(wrong)?;
-            let folder = names_changed.then(|| File::open(root).map_err(wrong)).transpose()?;
-            Ok((file, folder))
+            let folders =
+                changed.iter().map(File::open).collect::<io::Result<_>>().map_err(wrong)?;
+            Ok((file, folders))
         });
         // The thread is gone only when the trial is over, and then nobody waits.
         let _ = self.requests.send(Request { id, handles, len, asked: Instant::now(), token });
@@ -430,6 +516,23 @@ mod tests {
         let file = disk.open("log").expect("opens");
         assert_eq!(disk.len(file), Ok(6));
         assert_eq!(disk.crash(CrashKind::PowerLoss), Ok(None));
+    }
+
+    #[test]
+    fn a_kept_directory_is_found_again_and_belongs_to_one() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let folder = parent.path().join("store/nats");
+        let mut disk = FileDisk::kept(&folder).expect("it is made");
+        let refused = FileDisk::kept(&folder).expect_err("it is taken").to_string();
+        assert!(refused.ends_with("is in use by another process"), "{refused}");
+        let file = disk.open("streams/S/1.blk").expect("opens");
+        disk.append(file, &[b"kept"]).expect("appends");
+        disk.flush().expect("writes");
+        drop(disk);
+        let mut disk = FileDisk::kept(&folder).expect("nobody has it any more");
+        assert_eq!(disk.list(""), Ok(vec!["streams/S/1.blk".to_owned()]));
+        fs::write(parent.path().join("file"), "").expect("written");
+        assert!(FileDisk::kept(&parent.path().join("file")).is_err(), "a file is no store");
     }
 
     #[test]
