@@ -7,10 +7,65 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use broker_contract::Cause;
+use broker_contract::{Cause, CloseReason};
 
 /// How long a peer that asks for metrics may take over its question.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+macro_rules! reasons {
+    ($($reason:ident: $name:literal, $help:literal;)*) => {
+        /// Why a connection ended.
+        #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+        pub enum Ended {
+            $(#[doc = $help] $reason,)*
+        }
+
+        impl Ended {
+            /// All there are, in the order of [`Counts::closed`].
+            pub const ALL: &[Ended] = &[$(Ended::$reason,)*];
+
+            /// The name in logs and metrics.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Ended::$reason => $name,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    Peer: "peer", "The peer ended it.";
+    Broken: "broken", "It broke.";
+    Requested: "requested", "The peer asked the broker to end it.";
+    SlowConsumer: "slow_consumer", "The peer read too slowly.";
+    Protocol: "protocol", "The peer broke the protocol.";
+    Stale: "stale", "The peer was idle or silent for too long.";
+    TooMany: "too_many", "There were too many connections.";
+    Unauthorized: "unauthorized", "The peer may not connect.";
+    Shutdown: "shutdown", "The server stops.";
+    Killed: "killed", "Another client or an operator ended it.";
+    Memory: "memory", "The buffers of all connections are full.";
+    Partial: "partial_frame", "The peer took too long over one frame.";
+    Handshake: "handshake", "The peer took too long to agree on keys.";
+    Other: "other", "Whatever else a broker may have.";
+}
+
+impl From<&CloseReason> for Ended {
+    fn from(reason: &CloseReason) -> Ended {
+        match reason {
+            CloseReason::Requested => Ended::Requested,
+            CloseReason::SlowConsumer => Ended::SlowConsumer,
+            CloseReason::Protocol(_) => Ended::Protocol,
+            CloseReason::Stale => Ended::Stale,
+            CloseReason::TooMany => Ended::TooMany,
+            CloseReason::Unauthorized => Ended::Unauthorized,
+            CloseReason::Shutdown => Ended::Shutdown,
+            CloseReason::Killed => Ended::Killed,
+            _ => Ended::Other,
+        }
+    }
+}
 
 macro_rules! counters {
     ($($field:ident: $kind:literal, $help:literal;)*) => {
@@ -18,6 +73,8 @@ macro_rules! counters {
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Counts {
             $(#[doc = $help] pub $field: u64,)*
+            /// Connections that ended, by reason, as [`Ended::ALL`] has them.
+            pub closed: [u64; Ended::ALL.len()],
         }
 
         /// The same where other threads can read them. A server's thread copies
@@ -25,6 +82,7 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub struct Published {
             $($field: AtomicU64,)*
+            closed: [AtomicU64; Ended::ALL.len()],
             is_ready: AtomicBool,
         }
 
@@ -32,11 +90,17 @@ macro_rules! counters {
             /// Makes `counts` visible.
             pub fn publish(&self, counts: &Counts) {
                 $(self.$field.store(counts.$field, Ordering::Relaxed);)*
+                for (place, count) in self.closed.iter().zip(counts.closed) {
+                    place.store(count, Ordering::Relaxed);
+                }
             }
 
             /// What was last made visible.
             pub fn read(&self) -> Counts {
-                Counts { $($field: self.$field.load(Ordering::Relaxed),)* }
+                Counts {
+                    $($field: self.$field.load(Ordering::Relaxed),)*
+                    closed: self.closed.each_ref().map(|count| count.load(Ordering::Relaxed)),
+                }
             }
         }
 
@@ -49,10 +113,6 @@ macro_rules! counters {
 counters! {
     connections: "gauge", "Connections that are open.";
     accepted_total: "counter", "Connections that were accepted.";
-    closed_by_peer_total: "counter", "Connections that the peer ended.";
-    closed_by_node_total: "counter", "Connections that the broker ended.";
-    closed_slow_total: "counter", "Connections closed because their peer read too slowly.";
-    closed_by_limit_total: "counter", "Connections closed by a limit of the machine.";
     handshakes_failed_total: "counter", "Connections that ended before keys were agreed on (TLS).";
     malformed_total: "counter", "Connections whose bytes were no frames.";
     frames_in_total: "counter", "Frames read.";
@@ -82,6 +142,16 @@ impl Published {
 }
 
 impl Counts {
+    /// Counts the end of a connection.
+    pub fn ended(&mut self, why: Ended) {
+        self.closed[why as usize] += 1;
+    }
+
+    /// Connections that ended for this reason.
+    pub fn ended_by(&self, why: Ended) -> u64 {
+        self.closed[why as usize]
+    }
+
     /// Counts a dropped message.
     pub fn dropped(&mut self, _cause: Cause) {
         self.dropped_total += 1;
@@ -98,6 +168,17 @@ pub fn prometheus(servers: &[(&'static str, Arc<Published>)]) -> String {
         let _ = writeln!(page, "# HELP lab_{field} {help}\n# TYPE lab_{field} {kind}");
         for (name, counts) in &all {
             let _ = writeln!(page, "lab_{field}{{broker=\"{name}\"}} {}", value(counts));
+        }
+    }
+    let _ = writeln!(
+        page,
+        "# HELP lab_closed_total Connections that ended, by reason.\n# TYPE lab_closed_total counter"
+    );
+    for (name, counts) in &all {
+        for (why, count) in Ended::ALL.iter().zip(counts.closed) {
+            let why = why.name();
+            let _ =
+                writeln!(page, "lab_closed_total{{broker=\"{name}\",reason=\"{why}\"}} {count}");
         }
     }
     page
@@ -183,5 +264,47 @@ mod tests {
         assert!(page.contains("\nlab_bytes_in_total{broker=\"redis\"} 17\n"), "{page}");
         assert!(page.contains("# TYPE lab_connections gauge\n"));
         assert!(ask(address, "/").starts_with("HTTP/1.1 404"));
+    }
+
+    /// The rules of Prometheus's text format and of its names.
+    #[test]
+    fn the_page_is_what_a_scraper_reads() {
+        let published = Arc::new(Published::default());
+        let mut counts = Counts { bytes_out_total: 5, ..Counts::default() };
+        counts.ended(Ended::SlowConsumer);
+        published.publish(&counts);
+        let servers = [("redis", published), ("nats", Arc::default())];
+        let page = prometheus(&servers);
+        assert!(page.contains("lab_closed_total{broker=\"redis\",reason=\"slow_consumer\"} 1\n"));
+        let is_name = |text: &str| {
+            let mut letters = text.chars();
+            letters.next().is_some_and(|first| first.is_ascii_lowercase())
+                && letters.all(|letter| letter.is_ascii_lowercase() || letter == '_')
+        };
+        let mut lines = page.lines().peekable();
+        let mut families = Vec::new();
+        while let Some(line) = lines.next() {
+            let (name, help) = line.strip_prefix("# HELP ").unwrap().split_once(' ').unwrap();
+            assert!(is_name(name) && help.ends_with('.'), "{line}");
+            assert!(!families.contains(&name), "{name} comes twice");
+            families.push(name);
+            let kind = lines.next().unwrap().strip_prefix(&format!("# TYPE {name} ")).unwrap();
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+            let mut samples = Vec::new();
+            while let Some(sample) = lines.next_if(|line| !line.starts_with('#')) {
+                let (series, value) = sample.rsplit_once(' ').unwrap();
+                assert!(value.parse::<u64>().is_ok(), "{sample}");
+                let labels = series.strip_prefix(name).unwrap();
+                let labels = labels.strip_prefix('{').unwrap().strip_suffix('}').unwrap();
+                for label in labels.split(',') {
+                    let (label, text) = label.split_once('=').unwrap();
+                    assert!(is_name(label), "{sample}");
+                    assert!(is_name(text.strip_prefix('"').unwrap().strip_suffix('"').unwrap()));
+                }
+                assert!(!samples.contains(&series), "{series} comes twice");
+                samples.push(series);
+            }
+            assert!(samples.len() >= 2, "{name} is there for both servers");
+        }
     }
 }

@@ -15,7 +15,7 @@ use broker_redis::RedisConfig;
 use broker_redis::codec::Resp;
 
 use super::listen::Listener;
-use super::metrics::Counts;
+use super::metrics::{Counts, Ended};
 use super::server::{Handle, OpenError, Room, Server, Watcher};
 use super::settings::{Limits, Place};
 use super::tls::{Files, Start, Tls};
@@ -274,9 +274,10 @@ impl<B: Broker> Watcher<B> for Log {
         }
     }
 
-    fn closed(&mut self, now: Time, conn: ConnId) {
+    fn ended(&mut self, now: Time, conn: ConnId, why: Ended) {
         if self.is_on {
-            term::note(&format!("{}: {now}: connection {} ended", self.name, conn.0));
+            let why = why.name();
+            term::note(&format!("{}: {now}: connection {} ended: {why}", self.name, conn.0));
         }
     }
 }

@@ -27,7 +27,7 @@ use self::slots::Slot;
 use self::store::Store;
 use super::link::{Decoded, Got};
 use super::listen::{ListenError, Listener};
-use super::metrics::{Counts, Published};
+use super::metrics::{Counts, Ended, Published};
 use super::outbox::Pool;
 use super::settings::{Limits, Place};
 use super::spin::Spin;
@@ -72,6 +72,11 @@ pub trait Watcher<B: Broker>: Send {
     /// A turn is over.
     fn turn(&mut self, node: &B, now: Time, counts: &Counts) {
         let _ = (node, now, counts);
+    }
+
+    /// Why a connection ended; comes right before [`Watcher::closed`].
+    fn ended(&mut self, now: Time, conn: ConnId, why: Ended) {
+        let _ = (now, conn, why);
     }
 
     /// A connection ended, on whichever side.

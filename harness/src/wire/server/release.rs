@@ -3,6 +3,7 @@
 use broker_contract::{Broker, Codec, Effect, Frame, Note};
 
 use super::{Server, Watcher};
+use crate::wire::metrics::Ended;
 
 /// Frames up to this length are encoded once for all that receive them, and
 /// copied; the payload of a longer one is shared instead.
@@ -77,7 +78,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             dirty.push(conn);
         }
         if self.waiting + self.held > self.limits.buffered_bytes {
-            self.cut(conn);
+            self.cut(conn, Ended::Memory);
         }
     }
 }

@@ -5,6 +5,7 @@ use mio::{Interest, Token};
 
 use super::{Server, Watcher};
 use crate::wire::link::Link;
+use crate::wire::metrics::Ended;
 use crate::wire::stream::Stream;
 use crate::wire::tls::TlsStream;
 
@@ -20,6 +21,8 @@ pub(super) struct Slot<D> {
     held: usize,
     /// Whether the node has closed it: what waits is written, then it ends.
     is_closing: bool,
+    /// Why it ends, once that is known.
+    ended: Option<Ended>,
     /// Whether what it says is no longer listened to.
     pub is_deaf: bool,
     /// Whether its last byte was written, and the peer was told so.
@@ -44,6 +47,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             partial_since: None,
             held: 0,
             is_closing: false,
+            ended: None,
             is_deaf: false,
             has_ended: false,
             is_dirty: false,
@@ -85,7 +89,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             let Some(slot) = self.slot(conn) else { return };
             if !slot.link.out.is_empty() {
                 // A new socket that takes no greeting is none to wait for.
-                return self.cut(conn);
+                return self.cut(conn, Ended::Broken);
             }
             if let Some(tls) = slot.link.stream.tls_mut() {
                 tls.begin();
@@ -119,15 +123,15 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             self.partial.push_back((now + partial, conn, slot.opened));
         }
         if self.held + self.waiting > self.limits.buffered_bytes {
-            self.cut(conn);
+            self.cut(conn, Ended::Memory);
         }
     }
 
     /// Ends a connection that uses too much of the machine.
-    pub(super) fn cut(&mut self, conn: u32) {
+    pub(super) fn cut(&mut self, conn: u32, why: Ended) {
         let Some(slot) = self.slot(conn) else { return };
         let was_open = !slot.is_closing;
-        self.counts.closed_by_limit_total += 1;
+        slot.ended.get_or_insert(why);
         self.remove(conn);
         if was_open {
             self.node.handle(self.now, Input::Closed { conn: ConnId(conn) }, &mut self.effects);
@@ -138,7 +142,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
     pub(super) fn gone(&mut self, conn: u32, politely: bool) {
         let Some(slot) = self.slot(conn) else { return };
         if !slot.is_closing {
-            self.counts.closed_by_peer_total += 1;
+            slot.ended = Some(if politely { Ended::Peer } else { Ended::Broken });
             self.node.handle(self.now, Input::Closed { conn: ConnId(conn) }, &mut self.effects);
             self.release();
         }
@@ -156,10 +160,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
     pub(super) fn close(&mut self, conn: u32, reason: &CloseReason) {
         let ends = self.now + self.limits.linger;
         let Some(Some(slot)) = self.slots.get_mut(conn as usize) else { return };
-        if matches!(reason, CloseReason::SlowConsumer) {
-            self.counts.closed_slow_total += 1;
-        }
-        self.counts.closed_by_node_total += 1;
+        slot.ended = Some(reason.into());
         slot.is_deaf = true;
         slot.is_closing = true;
         if reason.discards_pending() {
@@ -185,6 +186,9 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
         slot.link.out.clear(&mut self.pool);
         self.counts.connections -= 1;
         self.free.push(conn);
+        let why = slot.ended.unwrap_or(Ended::Broken);
+        self.counts.ended(why);
+        self.watcher.ended(self.now, ConnId(conn), why);
         self.watcher.closed(self.now, ConnId(conn));
     }
 
@@ -261,7 +265,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
                     && slot.link.stream.tls().is_some_and(TlsStream::is_handshaking)
             };
             if self.slot(conn).filter(is_late).is_some() {
-                self.cut(conn);
+                self.cut(conn, Ended::Handshake);
                 self.release();
             }
         }
@@ -272,7 +276,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
                 .filter(|slot| slot.opened == opened)
                 .and_then(|slot| slot.partial_since);
             if since.is_some_and(|since| since + limit == at) {
-                self.cut(conn);
+                self.cut(conn, Ended::Partial);
                 self.release();
             }
         }

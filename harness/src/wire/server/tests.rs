@@ -166,7 +166,7 @@ fn a_subscriber_that_does_not_read_is_cut_and_others_go_on() {
     }
     assert!((40..1_000).contains(&heard), "{heard} messages were taken before the cut");
     let counts = served.end();
-    assert_eq!((counts.closed_slow_total, counts.buffered_bytes), (1, 0));
+    assert_eq!((counts.ended_by(Ended::SlowConsumer), counts.buffered_bytes), (1, 0));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn half_a_command_does_not_wait_for_ever_and_does_not_fill_memory() {
     // A connection that owes nothing is left alone, however long it is silent.
     say(&mut patient, "PING\r\n");
     expect(&mut patient, "+PONG\r\n");
-    assert_eq!(served.end().closed_by_limit_total, 1);
+    assert_eq!(served.end().ended_by(Ended::Partial), 1);
 
     let limits = Limits { buffered_bytes: 1 << 20, ..Limits::default() };
     let served = serve(RedisConfig::default(), limits, Resp::default(), &[]);
@@ -191,7 +191,7 @@ fn half_a_command_does_not_wait_for_ever_and_does_not_fill_memory() {
     let refused = (0..64).any(|_| greedy.write_all(&chunk).is_err());
     assert!(refused, "it is closed long before it has sent all");
     let counts = served.end();
-    assert_eq!((counts.closed_by_limit_total, counts.buffered_bytes), (1, 0));
+    assert_eq!((counts.ended_by(Ended::Memory), counts.buffered_bytes), (1, 0));
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn stopping_closes_every_connection_after_what_it_is_owed() {
     let address = served.address;
     let counts = served.end();
     assert_eq!((counts.accepted_total, counts.connections), (50, 0));
-    assert_eq!(counts.closed_by_node_total, 50);
+    assert_eq!(counts.ended_by(Ended::Shutdown), 50);
     for peer in &mut peers {
         assert_eq!(rest(peer), "");
     }

@@ -271,7 +271,7 @@ fn a_subscriber_that_reads_nothing_is_cut_at_its_limit() {
     }
     drop((reader, writer));
     let counts = served.end();
-    assert_eq!((counts.closed_slow_total, counts.buffered_bytes), (1, 0));
+    assert_eq!((counts.ended_by(Ended::SlowConsumer), counts.buffered_bytes), (1, 0));
 }
 
 #[test]
