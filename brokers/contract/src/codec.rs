@@ -68,6 +68,12 @@ pub trait Decoder: Send + 'static {
     /// What is wrong with the bytes. It is the last call: nothing that follows
     /// on this connection can be trusted.
     fn decode(&mut self, input: &[u8]) -> Result<Step<Self::Frame>, FrameError>;
+
+    /// Whether the peer has proved who it is, from the next frame on. Strangers may
+    /// be held to smaller frames, where the protocol says so.
+    fn trust(&mut self, is_proven: bool) {
+        let _ = is_proven;
+    }
 }
 
 /// A protocol's bytes.

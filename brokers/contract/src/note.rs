@@ -93,6 +93,15 @@ pub enum Note {
         /// Their payload bytes.
         bytes: u64,
     },
+    /// Whether a connection has proved who it is, where it has to: until then what
+    /// it sends may be limited ([`Decoder::trust`](crate::Decoder::trust)). A node
+    /// that asks for no proof never says this.
+    Trust {
+        /// The connection.
+        conn: ConnId,
+        /// Whether it has.
+        is_proven: bool,
+    },
     /// Something rare happened that a good search should reach sometimes.
     Sometimes(&'static str),
 }

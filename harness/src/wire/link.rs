@@ -93,6 +93,11 @@ impl<D: Decoder> Link<D> {
         result
     }
 
+    /// Whether the peer has proved who it is: see [`Decoder::trust`].
+    pub fn trust(&mut self, is_proven: bool) {
+        self.decoder.trust(is_proven);
+    }
+
     /// Bytes that are held for a frame that is not whole, and by TLS.
     pub fn held(&self) -> usize {
         self.inbox.capacity() + self.stream.tls().map_or(0, TlsStream::held)

@@ -9,6 +9,9 @@ use crate::frame::{Body, Up, text, texts};
 
 /// Bytes of a line before the original gives up on it.
 const LINE: usize = 64 << 10;
+/// Arguments of a command, and bytes of each, from a client that has not said who
+/// it is and should.
+const STRANGER: (u32, usize) = (10, 16 << 10);
 /// Arguments that are kept without an allocation of their own.
 const FEW: usize = 6;
 
@@ -20,6 +23,7 @@ const FEW: usize = 6;
 #[derive(Debug)]
 pub struct RequestDecoder {
     limits: RespLimits,
+    is_stranger: bool,
     partial: Option<Box<Partial>>,
 }
 
@@ -76,7 +80,7 @@ enum Found {
 
 impl RequestDecoder {
     pub(super) fn new(limits: RespLimits) -> RequestDecoder {
-        RequestDecoder { limits, partial: None }
+        RequestDecoder { limits, is_stranger: false, partial: None }
     }
 }
 
@@ -88,7 +92,7 @@ impl Decoder for RequestDecoder {
         let mut state = self.partial.take().map_or_else(Partial::default, |kept| *kept);
         loop {
             let rest = &input[start..];
-            let frame = match state.read(rest, &self.limits)? {
+            let frame = match state.read(rest, &self.limits, self.is_stranger)? {
                 Found::Missing => {
                     if !rest.is_empty() {
                         self.partial = Some(Box::new(state));
@@ -106,10 +110,19 @@ impl Decoder for RequestDecoder {
             return Ok(Step::Frame { frame, used: start + state.at });
         }
     }
+
+    fn trust(&mut self, is_proven: bool) {
+        self.is_stranger = !is_proven;
+    }
 }
 
 impl Partial {
-    fn read(&mut self, input: &[u8], limits: &RespLimits) -> Result<Found, FrameError> {
+    fn read(
+        &mut self,
+        input: &[u8],
+        limits: &RespLimits,
+        is_stranger: bool,
+    ) -> Result<Found, FrameError> {
         let missing = match (self.missing, input.first()) {
             (Some(missing), _) => missing,
             (None, None) => return Ok(Found::Missing),
@@ -120,6 +133,9 @@ impl Partial {
                 let count = number::read(&line[1..])
                     .filter(|count| *count <= i64::from(i32::MAX))
                     .ok_or_else(|| error("invalid multibulk length"))?;
+                if is_stranger && count > i64::from(STRANGER.0) {
+                    return Err(error("unauthenticated multibulk length"));
+                }
                 if count <= 0 {
                     return Ok(Found::Nothing);
                 }
@@ -128,7 +144,7 @@ impl Partial {
             (None, Some(_)) => return self.words(input),
         };
         self.missing = Some(missing);
-        self.arguments(input, missing, limits)
+        self.arguments(input, missing, limits, is_stranger)
     }
 
     fn arguments(
@@ -136,6 +152,7 @@ impl Partial {
         input: &[u8],
         mut missing: u32,
         limits: &RespLimits,
+        is_stranger: bool,
     ) -> Result<Found, FrameError> {
         while missing > 0 {
             let len = match self.bulk {
@@ -154,6 +171,9 @@ impl Partial {
                         .and_then(|len| usize::try_from(len).ok())
                         .filter(|len| *len <= limits.bulk as usize)
                         .ok_or_else(|| error("invalid bulk length"))?;
+                    if is_stranger && len > STRANGER.1 {
+                        return Err(error("unauthenticated bulk length"));
+                    }
                     if self.at + len + 2 > limits.frame as usize {
                         return Err(error("too big query"));
                     }

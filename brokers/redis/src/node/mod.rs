@@ -33,7 +33,7 @@ mod transaction;
 use std::time::Duration;
 
 use broker_contract::{
-    Boot, BootError, Broker, CloseReason, ConnId, Effects, Frame, FrameError, Input, NoPeer,
+    Boot, BootError, Broker, CloseReason, ConnId, Effects, Frame, FrameError, Input, NoPeer, Note,
     Origin, Time,
 };
 
@@ -206,6 +206,9 @@ impl Redis {
         let state = self.conns.get_mut(conn.0);
         state.set(gate::UNPROVEN, unproven);
         state.set(gate::GUARDED, guarded);
+        if unproven {
+            out.note(Note::Trust { conn, is_proven: false });
+        }
         if origin.address.is_some() {
             state.extra().address = origin.address;
         }

@@ -20,6 +20,8 @@ use crate::frame::{Change, Down, Kind, Proto, Reply, Up};
 /// A node with a driver that reads everything at once.
 pub(super) struct Bed {
     pub node: Redis,
+    /// Who has proved who they are, or has to, in order.
+    pub trust: Vec<(u32, bool)>,
     pub out: Effects<Redis>,
     pub now: Time,
 }
@@ -29,7 +31,7 @@ impl Bed {
         let mut out = Effects::new(Box::new(MemoryDisk::new()));
         let boot = Boot { seed: SeedStream::new(1), node: NodeId(0), peers: vec![NodeId(0)] };
         let node = Redis::boot(&config, boot, Time::ZERO, &mut out).expect("boots");
-        Bed { node, out, now: Time::ZERO }
+        Bed { node, trust: Vec::new(), out, now: Time::ZERO }
     }
 
     /// With `conns` connections open.
@@ -43,7 +45,16 @@ impl Bed {
 
     pub fn input(&mut self, input: Input<Redis>) -> Vec<String> {
         self.node.handle(self.now, input, &mut self.out);
-        self.out.drain().map(|effect| shown(&effect)).collect()
+        let mut lines = Vec::new();
+        for effect in self.out.drain() {
+            match effect {
+                Effect::Note(Note::Trust { conn, is_proven }) => {
+                    self.trust.push((conn.0, is_proven));
+                }
+                effect => lines.push(shown(&effect)),
+            }
+        }
+        lines
     }
 
     pub fn connect(&mut self, conn: u32) -> Vec<String> {

@@ -476,11 +476,19 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             if slot.is_deaf {
                 break;
             }
+            let is_guarded = slot.is_guarded;
             let result = slot.link.decode(&buf[..fresh], |frame| {
                 counts.frames_in_total += 1;
                 watcher.frame(*now, &frame);
+                let before = effects.as_slice().len();
                 node.handle(*now, Input::Frame { conn: ConnId(conn), frame }, effects);
-                if effects.as_slice().len() < RELEASE {
+                let after = effects.as_slice();
+                // Who it is now decides how the next frame is read.
+                let is_other = is_guarded
+                    && after[before..]
+                        .iter()
+                        .any(|effect| matches!(effect, Effect::Note(Note::Trust { .. })));
+                if after.len() < RELEASE && !is_other {
                     ControlFlow::Continue(())
                 } else {
                     ControlFlow::Break(())

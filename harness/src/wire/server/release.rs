@@ -45,8 +45,10 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
                 }
                 Effect::Close { conn, reason } => self.close(conn.0, reason),
                 Effect::Note(note) => {
-                    if let Note::Dropped { cause, .. } = note {
-                        self.counts.dropped(*cause);
+                    match note {
+                        Note::Dropped { cause, .. } => self.counts.dropped(*cause),
+                        Note::Trust { conn, is_proven } => self.trust(conn.0, *is_proven),
+                        _ => {}
                     }
                     self.watcher.note(self.now, note);
                 }

@@ -27,6 +27,8 @@ pub(super) struct Slot<D> {
     pub is_deaf: bool,
     /// Whether its last byte was written, and the peer was told so.
     has_ended: bool,
+    /// Whether the node asks it, or has asked it, who it is.
+    pub is_guarded: bool,
     pub is_dirty: bool,
     pub is_hot: bool,
 }
@@ -50,6 +52,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             ended: None,
             is_deaf: false,
             has_ended: false,
+            is_guarded: false,
             is_dirty: false,
             is_hot: false,
         };
@@ -125,6 +128,13 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
         if self.held + self.waiting > self.limits.buffered_bytes {
             self.cut(conn, Ended::Memory);
         }
+    }
+
+    /// A connection has proved who it is, or has to.
+    pub(super) fn trust(&mut self, conn: u32, is_proven: bool) {
+        let Some(slot) = self.slot(conn) else { return };
+        slot.is_guarded = true;
+        slot.link.trust(is_proven);
     }
 
     /// Ends a connection that uses too much of the machine.

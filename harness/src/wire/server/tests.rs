@@ -232,6 +232,52 @@ fn limits_of_the_codec_hold() {
     served.end();
 }
 
+/// `ECHO` with that many arguments of that length.
+fn arguments(count: usize, len: usize) -> String {
+    let argument = format!("${len}\r\n{}\r\n", "x".repeat(len));
+    format!("*{}\r\n$4\r\nECHO\r\n{}", count + 1, argument.repeat(count))
+}
+
+#[test]
+fn a_stranger_is_held_to_small_commands_until_it_has_said_who_it_is() {
+    let config = RedisConfig { requirepass: "sekret".to_owned(), ..RedisConfig::default() };
+    let served = serve(config, Limits::default(), Resp::default(), &[]);
+    let (many, long) = (arguments(10, 1), arguments(1, 16_385));
+    for (said, answer) in [
+        (&many, "-ERR Protocol error: unauthenticated multibulk length\r\n"),
+        (&long, "-ERR Protocol error: unauthenticated bulk length\r\n"),
+        // A password that is not right makes nobody known.
+        (
+            &format!("AUTH wrong\r\n{long}"),
+            "-WRONGPASS invalid username-password pair or user is disabled.\r\n\
+             -ERR Protocol error: unauthenticated bulk length\r\n",
+        ),
+        // Nor does a reset leave anybody known.
+        (
+            &format!("AUTH sekret\r\nRESET\r\n{long}"),
+            "+OK\r\n+RESET\r\n-ERR Protocol error: unauthenticated bulk length\r\n",
+        ),
+    ] {
+        let mut stranger = served.connect();
+        say(&mut stranger, said);
+        assert_eq!(rest(&mut stranger), answer);
+    }
+    let mut edge = served.connect();
+    let ten = format!("*10\r\n$11\r\nUNSUBSCRIBE\r\n{}", "$1\r\nx\r\n".repeat(9));
+    say(&mut edge, &format!("{ten}{}", arguments(1, 16_384)));
+    expect(&mut edge, &"-NOAUTH Authentication required.\r\n".repeat(2));
+    // All in one write: what follows the password is not a stranger's any more.
+    say(&mut edge, &format!("AUTH sekret\r\n{long}{many}PING\r\n"));
+    let echo = format!("$16385\r\n{}\r\n", "x".repeat(16_385));
+    let wrong = "-ERR wrong number of arguments for 'echo' command\r\n";
+    expect(&mut edge, &format!("+OK\r\n{echo}{wrong}+PONG\r\n"));
+    say(&mut edge, "QUIT\r\n");
+    assert_eq!(rest(&mut edge), "+OK\r\n");
+    drop(edge);
+    let counts = served.end();
+    assert_eq!((counts.malformed_total, counts.ended_by(Ended::Requested)), (4, 1));
+}
+
 #[test]
 fn a_unix_socket_is_served_and_removed() {
     let folder = tempfile::tempdir().expect("a folder");

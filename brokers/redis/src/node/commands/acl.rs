@@ -178,7 +178,7 @@ impl Redis {
             let of_it: Vec<u32> = of_it.map(|(at, _)| at).collect();
             for at in of_it {
                 // Nobody is left with a number that another user may get.
-                self.become_user(at, UserId::DEFAULT, false);
+                self.become_user(at, UserId::DEFAULT, false, out);
                 self.kill(conn, at, out);
             }
         }

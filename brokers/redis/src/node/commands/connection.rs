@@ -1,7 +1,7 @@
 //! PING, ECHO, SELECT, TIME, QUIT and RESET, and what is accepted because a data
 //! set that does not exist has nothing to lose by it.
 
-use broker_contract::{CloseReason, Effects, Time};
+use broker_contract::{CloseReason, ConnId, Effects, Note, Time};
 
 use super::options::{integer, is};
 use crate::frame::{Proto, Reply, Text, Verb};
@@ -118,15 +118,24 @@ impl Redis {
         state.soft_since = Time::MAX;
         state.set(gate::OFF | gate::SKIP | gate::SKIP_NEXT, false);
         let proven = !self.users.must_authenticate();
-        self.become_user(conn, UserId::DEFAULT, proven);
+        self.become_user(conn, UserId::DEFAULT, proven, out);
         self.reply(now, conn, Reply::Simple("RESET"), out);
     }
 
     /// A connection is somebody from now on.
-    pub(super) fn become_user(&mut self, conn: u32, user: UserId, proven: bool) {
+    pub(super) fn become_user(
+        &mut self,
+        conn: u32,
+        user: UserId,
+        proven: bool,
+        out: &mut Effects<Self>,
+    ) {
         let guarded = !self.users.get(user).is_unlimited();
         let state = self.conns.get_mut(conn);
         state.user = user;
+        if state.is(gate::UNPROVEN) == proven {
+            out.note(Note::Trust { conn: ConnId(conn), is_proven: proven });
+        }
         state.set(gate::UNPROVEN, !proven);
         state.set(gate::GUARDED, guarded);
     }

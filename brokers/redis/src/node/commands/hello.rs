@@ -38,7 +38,7 @@ impl Redis {
             Err(text) => return self.error(now, conn, &text, out),
         };
         if let Some((user, password)) = asked.auth {
-            if !self.prove(now, conn, "HELLO", user, password) {
+            if !self.prove(now, conn, "HELLO", user, password, out) {
                 return self.error(now, conn, WRONGPASS, out);
             }
         } else if self.conns.get(conn).is(gate::UNPROVEN) && self.users.must_authenticate() {
@@ -73,7 +73,7 @@ impl Redis {
             [user, password] => (&user[..], password),
             _ => return self.error(now, conn, super::connection::SYNTAX, out),
         };
-        if self.prove(now, conn, "AUTH", user, password) {
+        if self.prove(now, conn, "AUTH", user, password, out) {
             self.ok(now, conn, out);
         } else {
             self.error(now, conn, WRONGPASS, out);
@@ -81,13 +81,21 @@ impl Redis {
     }
 
     /// Makes a connection the user that it says it is, if the password is right.
-    fn prove(&mut self, now: Time, conn: u32, command: &str, user: &[u8], password: &[u8]) -> bool {
+    fn prove(
+        &mut self,
+        now: Time,
+        conn: u32,
+        command: &str,
+        user: &[u8],
+        password: &[u8],
+        out: &mut Effects<Self>,
+    ) -> bool {
         let Some(id) = self.users.authenticate(user, password) else {
             let context = if self.executing { "multi" } else { "toplevel" };
             self.note_denied(now, conn, "auth", context, text(command), text(user));
             return false;
         };
-        self.become_user(conn, id, true);
+        self.become_user(conn, id, true, out);
         true
     }
 

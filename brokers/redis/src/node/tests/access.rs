@@ -51,6 +51,8 @@ fn without_the_password_nothing_runs() {
     assert!(bed.run(0, "HELLO 3 AUTH default sekret SETNAME me")[0].contains("'proto' :3"));
     assert_eq!(bed.run(0, "CLIENT GETNAME"), ["0< 'me'"]);
     assert_eq!(bed.run(0, "QUIT"), ["0< +OK", "0 closed: Requested"]);
+    let trust = [false, true, false, true].map(|is_proven| (0, is_proven));
+    assert_eq!(bed.trust, trust, "a driver hears of each change, once");
 }
 
 #[test]
