@@ -143,6 +143,7 @@ impl Contender for RedisPubSub {
         };
         let client = ClientConfig {
             proto: if settings.choice("resp") == "3" { Proto::Resp3 } else { Proto::Resp2 },
+            auth: None,
             reconnect_wait: wait,
             reconnect_wait_max: longest,
             reconnect_buffer: settings.bytes("reconnect_buffer"),

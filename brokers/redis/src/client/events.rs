@@ -8,7 +8,7 @@ use broker_contract::{Actions, Cause, Failure, LinkId, NodeId, Note, Outcome, Ti
 use super::link::{Expect, State};
 use super::requests::InboxState;
 use super::{FIRST, Purpose, RedisClient, SECOND, trailer};
-use crate::frame::{Body, Change, Down, Kind, Proto, Reply, Texts, Up, text, texts};
+use crate::frame::{Body, Change, Down, Kind, Proto, Reply, Texts, Up, Verb, text, texts};
 
 impl RedisClient {
     pub(super) fn frame(&mut self, now: Time, on: LinkId, frame: Down, out: &mut Actions<Self>) {
@@ -121,7 +121,7 @@ impl RedisClient {
                 out.outcome(ticket, Outcome::Failed(failure));
             }
             (Expect::Farewell { kind, name }, Some(_)) => self.more().subs.farewell(kind, &name),
-            // It does not speak this version, or does not want this client.
+            // It does not speak this version, or does not know this client.
             (Expect::Hello, Some(_)) => {
                 out.close(on);
                 self.lost(now, on, out);
@@ -139,9 +139,20 @@ impl RedisClient {
             return;
         }
         self.link(on).connected();
-        if self.config.proto == Proto::Resp3 {
+        let greeting = match (self.config.proto, &self.config.auth) {
+            (Proto::Resp2, None) => None,
+            (Proto::Resp2, Some((user, password))) => {
+                let args = texts([user, password]);
+                Some(Up::Call { verb: Verb::Auth, args })
+            }
+            (Proto::Resp3, None) => Some(Up::Hello(texts(["3"]))),
+            (Proto::Resp3, Some((user, password))) => {
+                Some(Up::Hello(texts(["3", "AUTH", user, password])))
+            }
+        };
+        if let Some(greeting) = greeting {
             self.link(on).expect(Expect::Hello);
-            out.send(on, Up::Hello(texts(["3"])));
+            out.send(on, greeting);
         }
         if self.more.is_some() && self.serves(on, Purpose::Subscriptions) {
             self.subscribe_again(on, out);

@@ -21,7 +21,7 @@ pub(super) enum Expect {
     Published(Option<Identity>),
     /// The PUBLISH of a request: no receivers means no responders.
     Requested(u64),
-    /// HELLO.
+    /// HELLO or AUTH.
     Hello,
     /// The confirmation of a topic, in its `epoch`-th subscription.
     Subscribed { kind: Kind, name: Text, epoch: u32 },

@@ -56,10 +56,13 @@ pub(crate) const NO_DURABLE: &str = "the node forgets a subscriber that leaves";
 pub(crate) const NO_PULL: &str = "messages are pushed when they are published";
 
 /// What a client is configured with; one value serves many clients.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
     /// The version of the protocol.
     pub proto: Proto,
+    /// Who it says it is, on each connection before anything else: a user and its
+    /// password; `None` to say nothing.
+    pub auth: Option<(String, String)>,
     /// The wait before the first attempt to reconnect; it doubles.
     pub reconnect_wait: Duration,
     /// The longest wait.
@@ -72,6 +75,7 @@ impl Default for ClientConfig {
     fn default() -> Self {
         ClientConfig {
             proto: Proto::Resp2,
+            auth: None,
             reconnect_wait: Duration::from_millis(50),
             reconnect_wait_max: Duration::from_secs(2),
             reconnect_buffer: 0,

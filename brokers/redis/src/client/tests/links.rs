@@ -3,6 +3,7 @@
 use broker_contract::{Cause, Client, LinkId, Note};
 
 use super::{NONE, World, resp3};
+use crate::RedisConfig;
 use crate::client::{ClientConfig, RedisClient};
 use crate::frame::{Down, Kind, Reply, Up};
 
@@ -52,6 +53,32 @@ fn a_publisher_is_small() {
 }
 
 #[test]
+fn a_client_says_who_it_is_before_anything_else() {
+    let known = |password: &str| Some(("default".to_owned(), password.to_owned()));
+    for config in [ClientConfig::default(), resp3()] {
+        let node = RedisConfig { requirepass: "sekret".to_owned(), ..RedisConfig::default() };
+        let right = ClientConfig { auth: known("sekret"), ..config.clone() };
+        let mut world = World::with(right, node.clone());
+        let both = world.client();
+        world.subscribe(both, 1, "a");
+        world.settle();
+        world.publish(both, 2, "a", b"x");
+        world.settle();
+        assert_eq!(world.deliveries(both), ["1 a x"], "on either of its connections");
+
+        for auth in [known("wrong"), None] {
+            let mut world = World::with(ClientConfig { auth, ..config.clone() }, node.clone());
+            let stranger = world.client();
+            world.subscribe(stranger, 1, "a");
+            world.settle();
+            world.publish(stranger, 2, "a", b"x");
+            world.settle();
+            assert_eq!(world.deliveries(stranger), NONE);
+        }
+    }
+}
+
+#[test]
 fn a_lost_connection_comes_back_with_its_subscriptions() {
     for config in [ClientConfig::default(), resp3()] {
         let mut world = World::new(config);
@@ -84,7 +111,7 @@ fn without_a_buffer_a_publish_fails_while_disconnected_and_with_one_it_waits() {
     let mut config = ClientConfig::default();
     for (buffer, failed, sent) in [(0, vec![0, 1, 2], vec![]), (100, vec![2], vec![0, 1])] {
         config.reconnect_buffer = buffer;
-        let mut world = World::new(config);
+        let mut world = World::new(config.clone());
         let client = world.client();
         world.publish(client, 100, "a", b"x");
         world.settle();
