@@ -281,3 +281,20 @@ impl<B: Broker> Watcher<B> for Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_says_who_comes_and_an_open_port_does_not() {
+        let (here, beyond) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0]));
+        let (open, secure) = (Place::Tcp(beyond, 1), Place::Tls(beyond, 2));
+        let local = [Place::Tcp(here, 1), Place::Tls(here, 2), Place::Unix("x".into())];
+        assert_eq!(reaches_beyond(&local, false), None);
+        assert_eq!(reaches_beyond(std::slice::from_ref(&open), true), Some(beyond));
+        assert_eq!(reaches_beyond(std::slice::from_ref(&secure), false), Some(beyond));
+        assert_eq!(reaches_beyond(std::slice::from_ref(&secure), true), None);
+        assert_eq!(reaches_beyond(&[secure, open], true), Some(beyond));
+    }
+}

@@ -65,7 +65,7 @@ pub struct ServeCli {
     /// Look this long for more work before sleeping, while work comes that fast: it
     /// answers sooner and takes more CPU time. 0s for never
     #[arg(long, value_name = "TIME", default_value = "25us", value_parser = parse_duration)]
-    pub spin: Duration,
+    pub(super) spin: Duration,
     /// Password of the default user
     #[arg(long, value_name = "PASSWORD", default_value = "", hide_default_value = true)]
     pub(super) requirepass: String,
@@ -218,6 +218,7 @@ impl ServeCli {
                 partial: self.partial_timeout,
                 handshake: self.tls_timeout,
                 drain: self.drain,
+                spin: self.spin,
                 ..Limits::default()
             },
             maxclients: self.maxclients,

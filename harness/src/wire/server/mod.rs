@@ -6,6 +6,7 @@
 //! and what happens to them, `release.rs` the node's effects, `store.rs` its files.
 
 mod release;
+mod room;
 mod slots;
 mod store;
 #[cfg(test)]
@@ -19,21 +20,21 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use broker_contract::{
-    Boot, BootError, Broker, Codec, ConnId, Effect, Effects, Input, MemoryDisk, Note, Origin, Time,
+    Boot, Broker, Codec, ConnId, Effect, Effects, Input, MemoryDisk, Note, Origin, Time,
 };
 use mio::{Events, Poll, Token, Waker};
 
+use self::room::Ear;
+pub use self::room::{OpenError, Room};
 use self::slots::Slot;
 use self::store::Store;
 use super::link::{Decoded, Got};
-use super::listen::{ListenError, Listener};
+use super::listen::Listener;
 use super::metrics::{Counts, Ended, Published};
 use super::outbox::Pool;
 use super::settings::{Limits, Place};
 use super::spin::Spin;
-use super::stream::Stream;
-use super::tls::{Tls, TlsError, TlsStream};
-use crate::disk::{FileDisk, StoreError};
+use super::tls::TlsStream;
 
 /// Bytes that one read takes.
 const READ: usize = 64 << 10;
@@ -90,78 +91,6 @@ pub trait Watcher<B: Broker>: Send {
 pub struct Unwatched;
 
 impl<B: Broker> Watcher<B> for Unwatched {}
-
-/// Why a server does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The node refuses its configuration.
-    #[error(transparent)]
-    Boot(#[from] BootError),
-    /// A place cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// There is no TLS as it was asked for.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The store cannot be used.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The system refuses what a server needs.
-    #[error("the system refuses: {0}")]
-    System(#[from] io::Error),
-}
-
-/// What a server has of the machine.
-#[derive(Debug)]
-pub struct Room {
-    /// Where connections come from, and whether they speak TLS.
-    pub listeners: Vec<(Listener, Option<Tls>)>,
-    /// What it may use.
-    pub limits: Limits,
-    /// What the node stores things on; memory, where there is none.
-    pub disk: Option<FileDisk>,
-}
-
-impl Room {
-    /// A room whose connections come from `places`; with `tls` from those that
-    /// ask for it.
-    ///
-    /// # Errors
-    /// [`ListenError`] in one line.
-    pub fn open(places: &[Place], limits: Limits, tls: Option<&Tls>) -> Result<Room, ListenError> {
-        let mut listeners = Vec::new();
-        for place in places {
-            let is_secure = matches!(place, Place::Tls(..));
-            if is_secure && tls.is_none() {
-                return Err(ListenError::no_certificate(place));
-            }
-            listeners.push((Listener::open(place)?, tls.filter(|_| is_secure).cloned()));
-        }
-        Ok(Room { listeners, limits, disk: None })
-    }
-}
-
-/// A listener, and what the loop knows of it.
-#[derive(Debug)]
-struct Ear {
-    listener: Listener,
-    tls: Option<Tls>,
-    /// Whether connections may wait at it.
-    is_ready: bool,
-}
-
-impl Ear {
-    fn accept(&self) -> io::Result<(Stream, Origin)> {
-        let (stream, origin) = self.listener.accept()?;
-        match (stream, &self.tls) {
-            (Stream::Tcp(socket), Some(tls)) => {
-                Ok((Stream::Tls(Box::new(tls.accept(socket)?)), origin))
-            }
-            (stream, _) => Ok((stream, origin)),
-        }
-    }
-}
 
 /// The way to a running server.
 #[derive(Clone, Debug)]

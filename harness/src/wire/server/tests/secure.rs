@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
 use super::*;
-use crate::wire::tls::{Files, Start};
+use crate::wire::tls::{Files, Start, Tls};
 
 type Client = StreamOwned<ClientConnection, TcpStream>;
 
