@@ -11,8 +11,9 @@
 //!
 //! **Where to start reading.** [`run`], then [`way`] for the clients' end, with
 //! [`dial`] for how it connects, and [`books`] for what is written down at the
-//! node's.
+//! node's. [`arena`] runs the semantics cases over the same sockets.
 
+pub mod arena;
 mod books;
 pub(crate) mod dial;
 mod limit;

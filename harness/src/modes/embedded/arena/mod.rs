@@ -2,10 +2,11 @@
 //! the caller's.
 //!
 //! **What it is for.** [`EmbeddedArena`] implements the testkit's [`Arena`] with
-//! the parts of this mode: batches go from thread to thread through
-//! [`Handoff`], the clock is the wall clock, the node
-//! writes real files in a fresh directory. The same cases that pass in virtual
-//! time run here with real concurrency.
+//! the parts of this mode: the clock is the wall clock, and the node is in a
+//! [`Room`]. In the usual one, [`Threads`], batches go from thread to thread through
+//! [`Handoff`](super::handoff::Handoff) and the node writes real files in a fresh
+//! directory; wire mode brings one with sockets in it. The same cases that pass in
+//! virtual time run here with real concurrency.
 //!
 //! **What it never does.** It does not guess: whether everything is done is asked
 //! of the node's thread, which answers a mark once it has carried out all that
@@ -19,8 +20,6 @@
 mod node;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use broker_contract::{
@@ -29,9 +28,9 @@ use broker_contract::{
 };
 use broker_testkit::{Arena, ClientId};
 
-use self::node::{NodeThread, ToClients, ToNode};
+pub use self::node::Threads;
+pub(in crate::modes) use self::node::{Room, ToClients, ToNode};
 use super::clock::Clock;
-use super::handoff::Handoff;
 use crate::modes::sim::engine::BrokerOf;
 
 /// Timers that are due within this time of the last movement are waited for
@@ -73,14 +72,12 @@ struct Conn<C: Contender> {
     unread: VecDeque<ToClients<BrokerOf<C>>>,
 }
 
-/// One node on its own thread, and clients that the caller's thread steps.
-pub struct EmbeddedArena<C: Contender> {
+/// One node in a room, and clients that the caller's thread steps.
+pub struct EmbeddedArena<C: Contender, R: Room<BrokerOf<C>> = Threads<C>> {
     config: <C::Client as Client>::Config,
     seed: SeedStream,
     clock: Clock,
-    to_node: Arc<Handoff<ToNode<BrokerOf<C>>>>,
-    inbox: Arc<Handoff<ToClients<BrokerOf<C>>>>,
-    thread: Option<JoinHandle<()>>,
+    room: R,
     out: Vec<ToNode<BrokerOf<C>>>,
     conns: Vec<Conn<C>>,
     seats: Vec<Seat<C::Client>>,
@@ -101,28 +98,25 @@ impl<C: Contender> EmbeddedArena<C> {
     /// # Errors
     /// Why there is no directory or no thread.
     pub fn new(configured: Configured<C>, seed: u64) -> Result<Self, String> {
-        let seed = SeedStream::new(seed);
-        let clock = Clock::start();
-        let (to_node, inbox) = (Arc::new(Handoff::new()), Arc::new(Handoff::new()));
-        let node = NodeThread::<C>::new(
-            configured.node,
-            seed.fork("node"),
-            clock,
-            to_node.clone(),
-            inbox.clone(),
-        )
-        .map_err(|error| error.to_string())?;
-        let thread = std::thread::Builder::new()
-            .name("node".to_owned())
-            .spawn(move || node.run())
-            .map_err(|error| format!("no thread for the node: {error}"))?;
+        let (seed, clock) = (SeedStream::new(seed), Clock::start());
+        let room = Threads::new(configured.node, seed.fork("node"), clock)?;
+        Ok(EmbeddedArena::over(room, configured.client, seed, clock))
+    }
+}
+
+impl<C: Contender, R: Room<BrokerOf<C>>> EmbeddedArena<C, R> {
+    /// Boots the node in `room`.
+    pub(in crate::modes) fn over(
+        room: R,
+        config: <C::Client as Client>::Config,
+        seed: SeedStream,
+        clock: Clock,
+    ) -> Self {
         let mut arena = EmbeddedArena {
-            config: configured.client,
+            config,
             seed: seed.fork("client"),
             clock,
-            to_node,
-            inbox,
-            thread: Some(thread),
+            room,
             out: Vec::new(),
             conns: Vec::new(),
             seats: Vec::new(),
@@ -136,7 +130,7 @@ impl<C: Contender> EmbeddedArena<C> {
         };
         arena.out.push(ToNode::Boot);
         arena.barrier();
-        Ok(arena)
+        arena
     }
 
     fn broken(&mut self, what: impl FnOnce() -> String) {
@@ -154,7 +148,7 @@ impl<C: Contender> EmbeddedArena<C> {
         if !self.out.is_empty() {
             self.given += self.out.len() as u64;
             self.last_move = self.clock.now();
-            self.to_node.give(&mut self.out);
+            self.room.give(&mut self.out);
         }
     }
 
@@ -165,7 +159,7 @@ impl<C: Contender> EmbeddedArena<C> {
         let now = self.clock.now();
         let patience = self.next_tick().map_or(patience, |at| patience.min(at.since(now)));
         let mut batch = Vec::new();
-        self.inbox.wait(&mut batch, patience);
+        self.room.wait(&mut batch, patience);
         for item in batch {
             match item {
                 ToClients::Echo { mark, deadline, syncs } => {
@@ -199,10 +193,10 @@ impl<C: Contender> EmbeddedArena<C> {
     fn barrier(&mut self) {
         self.flush();
         self.marks += 1;
-        self.to_node.give(&mut vec![ToNode::Mark(self.marks)]);
+        self.room.give(&mut vec![ToNode::Mark(self.marks)]);
         let limit = self.clock.now() + ANSWER_LIMIT;
         while self.echo.mark < self.marks && self.fault.is_none() {
-            let is_dead = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+            let is_dead = self.room.is_dead();
             if is_dead || self.clock.now() > limit {
                 self.broken(|| {
                     let how = if is_dead { "panicked" } else { "hangs" };
@@ -270,11 +264,11 @@ impl<C: Contender> EmbeddedArena<C> {
     }
 
     /// Lets a client do something and carries out what it wants.
-    fn drive<R>(
+    fn drive<T>(
         &mut self,
         client: usize,
-        act: impl FnOnce(&mut C::Client, Time, &mut Actions<C::Client>) -> R,
-    ) -> Option<R> {
+        act: impl FnOnce(&mut C::Client, Time, &mut Actions<C::Client>) -> T,
+    ) -> Option<T> {
         let now = self.clock.now();
         let mut actions = std::mem::take(&mut self.actions);
         let result = self.seats[client].client.as_mut().map(|core| act(core, now, &mut actions));
@@ -362,7 +356,7 @@ impl<C: Contender> EmbeddedArena<C> {
     }
 }
 
-impl<C: Contender> Arena for EmbeddedArena<C> {
+impl<C: Contender, R: Room<BrokerOf<C>>> Arena for EmbeddedArena<C, R> {
     fn open(&mut self, name: &str) -> ClientId {
         let index = self.seats.len();
         let start = ClientStart { id: index as u32, seed: self.seed.nth(index as u64) };
@@ -498,12 +492,8 @@ impl<C: Contender> Arena for EmbeddedArena<C> {
     }
 }
 
-impl<C: Contender> Drop for EmbeddedArena<C> {
+impl<C: Contender, R: Room<BrokerOf<C>>> Drop for EmbeddedArena<C, R> {
     fn drop(&mut self) {
-        self.to_node.give(&mut vec![ToNode::Stop]);
-        if let Some(thread) = self.thread.take() {
-            // A panic of the node was an arena's fault already.
-            let _ = thread.join();
-        }
+        self.room.give(&mut vec![ToNode::Stop]);
     }
 }

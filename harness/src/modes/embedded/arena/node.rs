@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use broker_contract::{
@@ -17,9 +18,22 @@ use crate::modes::sim::engine::BrokerOf;
 /// The longest wait without looking around.
 const NAP: Duration = Duration::from_millis(500);
 
+/// Where the node is, and the way to it and back.
+pub trait Room<B: Broker> {
+    /// Hands over what is for the node, in order.
+    fn give(&mut self, batch: &mut Vec<ToNode<B>>);
+
+    /// Takes what the node sent into `batch`, which is empty, waiting for up to
+    /// `patience` when there is nothing.
+    fn wait(&mut self, batch: &mut Vec<ToClients<B>>, patience: Duration);
+
+    /// Whether the node's thread has ended without being asked to.
+    fn is_dead(&self) -> bool;
+}
+
 /// From the clients to the node.
 #[derive(Debug)]
-pub(super) enum ToNode<B: Broker> {
+pub enum ToNode<B: Broker> {
     /// A client connects.
     Opened { conn: u32 },
     /// A frame.
@@ -42,7 +56,7 @@ pub(super) enum ToNode<B: Broker> {
 
 /// From the node to the clients.
 #[derive(Debug)]
-pub(super) enum ToClients<B: Broker> {
+pub enum ToClients<B: Broker> {
     /// A connection was accepted.
     Connected { conn: u32 },
     /// A frame.
@@ -56,8 +70,60 @@ pub(super) enum ToClients<B: Broker> {
     Fault(String),
 }
 
+/// A node on a thread of this process, and the vectors that lead to it and back.
+pub struct Threads<C: Contender> {
+    to_node: Arc<Handoff<ToNode<BrokerOf<C>>>>,
+    inbox: Arc<Handoff<ToClients<BrokerOf<C>>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<C: Contender> Threads<C> {
+    /// A thread with a node that is not booted, over an empty directory.
+    ///
+    /// # Errors
+    /// Why there is no directory or no thread.
+    pub(super) fn new(
+        config: <BrokerOf<C> as Broker>::Config,
+        seed: SeedStream,
+        clock: Clock,
+    ) -> Result<Self, String> {
+        let (to_node, inbox) = (Arc::new(Handoff::new()), Arc::new(Handoff::new()));
+        let node = NodeThread::<C>::new(config, seed, clock, to_node.clone(), inbox.clone())
+            .map_err(|error| error.to_string())?;
+        let thread = std::thread::Builder::new()
+            .name("node".to_owned())
+            .spawn(move || node.run())
+            .map_err(|error| format!("no thread for the node: {error}"))?;
+        Ok(Threads { to_node, inbox, thread: Some(thread) })
+    }
+}
+
+impl<C: Contender> Room<BrokerOf<C>> for Threads<C> {
+    fn give(&mut self, batch: &mut Vec<ToNode<BrokerOf<C>>>) {
+        self.to_node.give(batch);
+    }
+
+    fn wait(&mut self, batch: &mut Vec<ToClients<BrokerOf<C>>>, patience: Duration) {
+        self.inbox.wait(batch, patience);
+    }
+
+    fn is_dead(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl<C: Contender> Drop for Threads<C> {
+    fn drop(&mut self) {
+        self.to_node.give(&mut vec![ToNode::Stop]);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the node was an arena's fault already.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// What the node's thread works with.
-pub(super) struct NodeThread<C: Contender> {
+struct NodeThread<C: Contender> {
     config: <BrokerOf<C> as Broker>::Config,
     seed: SeedStream,
     clock: Clock,
@@ -77,7 +143,7 @@ pub(super) struct NodeThread<C: Contender> {
 
 impl<C: Contender> NodeThread<C> {
     /// A node that is not booted, over an empty directory.
-    pub(super) fn new(
+    fn new(
         config: <BrokerOf<C> as Broker>::Config,
         seed: SeedStream,
         clock: Clock,
@@ -104,7 +170,7 @@ impl<C: Contender> NodeThread<C> {
     }
 
     /// Runs until it is told to stop.
-    pub(super) fn run(mut self) {
+    fn run(mut self) {
         let mut batch = Vec::new();
         loop {
             let now = self.clock.now();
