@@ -1,4 +1,8 @@
-"""Sessions of redis-py and nats-py with `lab serve`. Usage: REDIS_PORT NATS_PORT"""
+"""Sessions of redis-py and nats-py with `lab serve`.
+
+Usage: REDIS_PORT NATS_PORT GUARDED_PORT; the guarded bus asks for the password
+`secret` and has a user `reader` (password `read`) that may only subscribe to news.*
+"""
 
 import asyncio
 import sys
@@ -7,10 +11,20 @@ import nats
 import redis
 import redis.asyncio
 
+LIMIT = "client-output-buffer-limit"
+
 
 def same(what, expected, got):
     if expected != got:
         sys.exit(f"{what}: expected {expected!r}, got {got!r}")
+
+
+def refused(what, kind, call):
+    try:
+        call()
+    except kind as error:
+        return str(error)
+    sys.exit(f"{what}: nothing was refused")
 
 
 def next_message(pubsub):
@@ -21,36 +35,159 @@ def next_message(pubsub):
     sys.exit("no message came")
 
 
+def in_force(pubsub, count):
+    """Waits for `count` confirmations, so that nothing is sent too early."""
+    for _ in range(100):
+        message = pubsub.get_message(timeout=0.1)
+        count -= message is not None and message["type"].endswith("subscribe")
+        if count == 0:
+            return
+    sys.exit("a subscription was not confirmed")
+
+
 def bus(port, protocol):
     client = redis.Redis(port=port, protocol=protocol, decode_responses=True)
     pubsub = client.pubsub()
     pubsub.subscribe("news.a")
     pubsub.psubscribe("news.*")
-    for _ in range(2):
-        while pubsub.get_message(timeout=0.1):
-            pass
+    pubsub.ssubscribe("news.a")
+    in_force(pubsub, 3)
     same("receivers", 2, client.publish("news.a", "text"))
     kinds = sorted(next_message(pubsub)["type"] for _ in range(2))
     same("kinds", ["message", "pmessage"], kinds)
+    same("sharded receivers", 1, client.execute_command("SPUBLISH", "news.a", "part"))
+    message = next_message(pubsub)
+    same("sharded", ("smessage", "part"), (message["type"], message["data"]))
     same("numsub", [("news.a", 1)], client.pubsub_numsub("news.a"))
+    same("channels", ["news.a"], client.pubsub_channels())
+    same("patterns", 1, client.pubsub_numpat())
     with client.pipeline(transaction=True) as pipe:
         pipe.publish("news.b", "1").publish("nobody", "2")
         same("transaction", [1, 0], pipe.execute())
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(1000):
+            pipe.publish("news.c", number)
+        same("pipeline", [1] * 1000, pipe.execute())
+    got = [next_message(pubsub)["data"] for _ in range(1001)]
+    same("order", ["1"] + [str(number) for number in range(1000)], got)
+    same("unknown", True, "unknown command" in refused(
+        "a key", redis.ResponseError, lambda: client.get("key")))
+    pubsub.unsubscribe()
+    pubsub.punsubscribe()
+    pubsub.sunsubscribe()
+    in_force(pubsub, 3)
+    same("nobody", 0, client.publish("news.a", "text"))
     pubsub.close()
     client.close()
 
 
-async def bus_async(port):
-    client = redis.asyncio.Redis(port=port, decode_responses=True)
+def cut_and_back(port, protocol):
+    """A subscriber that is killed connects again by itself, and so is one that did
+    not read and was cut at the limit of its buffer."""
+    client = redis.Redis(port=port, protocol=protocol)
+    pubsub = client.pubsub()
+    pubsub.subscribe("back")
+    in_force(pubsub, 1)
+    same("killed", 1, client.execute_command("CLIENT", "KILL", "TYPE", "pubsub"))
+    in_force(pubsub, 1)
+    same("back", 1, client.publish("back", "again"))
+    same("again", b"again", next_message(pubsub)["data"])
+
+    before = client.config_get(LIMIT)[LIMIT]
+    client.config_set(LIMIT, "pubsub 1mb 0 0")
+    sent, payload = 0, b"x" * 262144
+    while client.pubsub_numsub("back") != [(b"back", 0)]:
+        client.publish("back", payload)
+        sent += 1
+        if sent > 400:
+            sys.exit("100 MiB did not get a reader cut that does not read")
+    client.config_set(LIMIT, before)
+    heard = 0
+    while client.pubsub_numsub("back") == [(b"back", 0)]:
+        message = pubsub.get_message(timeout=0.1)
+        heard += message is not None and message["type"] == "message"
+    same("lost some", True, heard < sent)
+    same("back", 1, client.publish("back", "late"))
+    same("late", b"late", next_message(pubsub)["data"])
+    pubsub.close()
+    client.close()
+
+
+def guarded(port, protocol):
+    def as_user(**who):
+        return redis.Redis(port=port, protocol=protocol, decode_responses=True, **who)
+
+    refused("nobody", redis.AuthenticationError, lambda: as_user().ping())
+    refused("wrong", redis.AuthenticationError, lambda: as_user(password="wrong").ping())
+    admin = as_user(password="secret")
+    same("whoami", "default", admin.acl_whoami())
+    reader = as_user(username="reader", password="read")
+    refused("publish", redis.exceptions.NoPermissionError, lambda: reader.publish("news.a", "x"))
+    pubsub = reader.pubsub()
+    pubsub.subscribe("news.a")
+    in_force(pubsub, 1)
+    same("heard", 1, admin.publish("news.a", "text"))
+    same("text", "text", next_message(pubsub)["data"])
+    pubsub.subscribe("secrets")
+    refused("a channel", redis.exceptions.NoPermissionError, lambda: next_message(pubsub))
+    pubsub.close()
+    admin.acl_setuser("writer", enabled=True, passwords=["+write"], commands=["+publish"],
+                      channels=["news.*"])
+    writer = as_user(username="writer", password="write")
+    same("nobody listens", 0, writer.publish("news.b", "x"))
+    refused("elsewhere", redis.exceptions.NoPermissionError, lambda: writer.publish("other", "x"))
+    same("removed", 1, admin.acl_deluser("writer"))
+    refused("gone", redis.exceptions.RedisError, lambda: writer.publish("news.b", "x"))
+
+
+async def heard(pubsub):
+    for _ in range(50):
+        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=0.1)
+        if message:
+            return message
+    sys.exit("no message came")
+
+
+async def bus_async(port, protocol):
+    client = redis.asyncio.Redis(port=port, protocol=protocol, decode_responses=True)
     async with client.pubsub() as pubsub:
         await pubsub.subscribe("async")
-        await client.publish("async", "text")
-        for _ in range(50):
-            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=0.1)
-            if message:
+        await pubsub.psubscribe("a*")
+        await pubsub.ssubscribe("async")
+        for _ in range(100):
+            if await client.pubsub_numpat() == 1 and await client.execute_command(
+                "PUBSUB", "SHARDNUMSUB", "async"
+            ) in (["async", 1], {"async": 1}):
                 break
-        same("async", "text", message["data"])
+        same("receivers", 2, await client.publish("async", "text"))
+        same("kinds", ["message", "pmessage"],
+             sorted([(await heard(pubsub))["type"] for _ in range(2)]))
+        same("sharded", 1, await client.execute_command("SPUBLISH", "async", "part"))
+        same("smessage", "smessage", (await heard(pubsub))["type"])
+        async with client.pipeline(transaction=True) as pipe:
+            same("transaction", [2, 0], await pipe.publish("async", "1").publish("b", "2").execute())
+        await asyncio.gather(*(client.publish("ask", str(number)) for number in range(50)))
+        await heard(pubsub)
+        await heard(pubsub)
+        same("killed", 1, await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub"))
+        for _ in range(100):
+            # It connects again when it looks for a message, and finds none yet.
+            await pubsub.get_message(timeout=0.1)
+            if await client.publish("async", "back") == 2:
+                break
+        while (await heard(pubsub))["data"] != "back":
+            pass
     await client.aclose()
+
+
+async def guarded_async(port):
+    reader = redis.asyncio.Redis(port=port, username="reader", password="read")
+    try:
+        await reader.publish("news.a", "x")
+        sys.exit("a reader published")
+    except redis.exceptions.NoPermissionError:
+        pass
+    await reader.aclose()
 
 
 async def subjects(port):
@@ -83,11 +220,38 @@ async def subjects(port):
     task = asyncio.create_task(answer())
     same("answer", b"xx", (await client.request("echo", b"x", timeout=5)).data)
     await task
+    try:
+        await client.request("nobody", b"x", timeout=5)
+        sys.exit("nobody answered")
+    except nats.errors.NoRespondersError:
+        pass
+    once = await client.subscribe("once")
+    await once.unsubscribe(limit=1)
+    await client.publish("once", b"1")
+    await client.publish("once", b"2")
+    same("once", b"1", (await once.next_msg(timeout=5)).data)
+    await client.flush()
+    same("large", True, await large(client))
     await client.drain()
 
 
-redis_port, nats_port = map(int, sys.argv[1:3])
-bus(redis_port, 2)
-bus(redis_port, 3)
-asyncio.run(bus_async(redis_port))
+async def large(client):
+    """A message of the largest size goes through, and a larger one does not."""
+    inbox = await client.subscribe("large")
+    await client.publish("large", b"x" * client.max_payload)
+    message = await inbox.next_msg(timeout=5)
+    try:
+        await client.publish("large", b"x" * (client.max_payload + 1))
+    except nats.errors.MaxPayloadError:
+        return len(message.data) == client.max_payload
+    return False
+
+
+redis_port, nats_port, guarded_port = map(int, sys.argv[1:4])
+for version in (2, 3):
+    bus(redis_port, version)
+    cut_and_back(redis_port, version)
+    guarded(guarded_port, version)
+    asyncio.run(bus_async(redis_port, version))
+asyncio.run(guarded_async(guarded_port))
 asyncio.run(subjects(nats_port))

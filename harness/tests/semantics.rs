@@ -12,10 +12,10 @@ mod common;
 use std::time::Duration;
 
 use broker_contract::{Client, Codec, Contender, Feature, units};
-use broker_testkit::cases::{CASE_FILES, Case, CaseSetup, parse_cases};
-use broker_testkit::{all_cases, run_cases_in};
 use broker_nats::codec::NatsText;
 use broker_redis::codec::Resp;
+use broker_testkit::cases::{CASE_FILES, Case, CaseSetup, parse_cases};
+use broker_testkit::{all_cases, run_cases_in};
 use common::*;
 use lab::modes::embedded::arena::EmbeddedArena;
 use lab::modes::wire::arena::tcp_arena;
@@ -115,9 +115,9 @@ fn chosen_for_tcp(stores: bool) -> Vec<Case> {
     let mut cases = Vec::new();
     for (file, text) in CASE_FILES {
         let text = match *file {
-            "cases/slow_consumer.toml" => text
-                .replace("size = 4096", "size = 262144")
-                .replace("\"64KiB\"", "\"4MiB\""),
+            "cases/slow_consumer.toml" => {
+                text.replace("size = 4096", "size = 262144").replace("\"64KiB\"", "\"4MiB\"")
+            }
             _ => (*text).to_owned(),
         };
         cases.extend(parse_cases(file, &text).expect("as right as the original"));

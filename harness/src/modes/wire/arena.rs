@@ -370,7 +370,12 @@ impl<K: Codec> TcpRoom<K> {
         // A server turns without being asked, too; only what it counts is movement.
         let counted = |turn: &Turn| {
             let counts = &turn.counts;
-            (counts.accepted_total, counts.connections, counts.bytes_in_total, counts.bytes_out_total)
+            (
+                counts.accepted_total,
+                counts.connections,
+                counts.bytes_in_total,
+                counts.bytes_out_total,
+            )
         };
         let is_new = counted(&now) != counted(&self.seen);
         self.seen = now;
