@@ -83,8 +83,10 @@ pub(super) fn words(rest: &[u8]) -> Result<([&[u8]; WORDS], usize), FrameError> 
     Ok((words, count))
 }
 
+/// A carriage return in the middle of a line is one, too, as in the original: a line
+/// must mean the same before its message has come and afterwards.
 pub(super) fn is_blank(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t'
+    matches!(byte, b' ' | b'\t' | b'\r')
 }
 
 /// A decimal number without a sign.

@@ -61,7 +61,7 @@ fn read(
     }
     let head = &input[..body.start];
     let (_, rest) = line::verb(head);
-    let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
+    let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
     let ([subject, sid, reply, ..], count) = parts(&rest[..end])?;
     let numbers = if matches!(head, [b'H' | b'h', ..]) { 2 } else { 1 };
     let reply = if count > 2 + numbers { reply } else { b"" };

@@ -56,7 +56,7 @@ fn read(
     }
     // The names are short: reading them again costs less than keeping them.
     let (_, rest) = line::verb(&input[..body.start]);
-    let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
+    let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
     let (words, count) = line::words(&rest[..end])?;
     let numbers = if is_headed(&input[..body.start]) { 2 } else { 1 };
     let reply: &[u8] = if count > 1 + numbers { words[1] } else { b"" };

@@ -251,6 +251,16 @@ fn verbs_are_of_any_case_and_blanks_of_any_number() {
 }
 
 #[test]
+fn a_carriage_return_in_a_line_is_a_blank() {
+    let (frames, error) = up(b"PUB \rb.a 2\r\nhi\r\nPUB b.a\r2\nhi\r\n");
+    assert_eq!(error, None);
+    assert_eq!(frames, [(); 2].map(|()| Up::Publish(Message::new(b"b.a", b"", b"", b"hi"))));
+    let (frames, error) = down(b"MSG \ra 1 2\r\nhi\r\n");
+    assert_eq!(error, None);
+    assert_eq!(frames, [Down::message(1, false, Message::new(b"a", b"", b"", b"hi"))]);
+}
+
+#[test]
 fn what_is_wrong_is_said_in_the_protocol_s_words() {
     let long = [b"SUB ".to_vec(), vec![b'a'; 5_000], b" 1\r\n".to_vec()].concat();
     let cases: &[(&[u8], &str)] = &[
