@@ -60,8 +60,8 @@ pub struct Redis {
     stats: Stats,
     /// When it booted.
     booted: Time,
-    /// Whether the commands of a transaction are being carried out.
-    executing: bool,
+    /// Whose transaction is being carried out, and how many commands it has.
+    executing: Option<(u32, u32)>,
     /// The next connection that a drain closes, once there is one.
     draining: Option<u32>,
     scratch: Scratch,
@@ -103,7 +103,7 @@ impl Broker for Redis {
             denied: DeniedLog::default(),
             stats: Stats::new(),
             booted: now,
-            executing: false,
+            executing: None,
             draining: None,
             scratch: Scratch::default(),
         })

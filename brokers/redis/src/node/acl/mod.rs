@@ -121,7 +121,7 @@ pub(super) fn read_user(users: &Users, line: &str, all_channels: bool) -> Result
         None => User::powerless(text(name), all_channels),
     };
     for word in words {
-        user.apply(word.as_bytes())
+        user.apply(word.as_bytes(), all_channels)
             .map_err(|why| format!("user `{name}`, rule `{word}`: {why}"))?;
     }
     Ok(user)

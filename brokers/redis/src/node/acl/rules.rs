@@ -22,11 +22,12 @@ const AFTER_ALL_CHANNELS: &str = "Adding a pattern after the * pattern (or the '
 const NO_SELECTORS: &str = "Selectors are not supported: a user has one set of rules";
 
 impl User {
-    /// Applies one rule.
+    /// Applies one rule. `all_channels` is what a new user may, to which `reset`
+    /// comes back.
     ///
     /// # Errors
     /// Why it is none; the user is as it was.
-    pub fn apply(&mut self, rule: &[u8]) -> Result<(), &'static str> {
+    pub fn apply(&mut self, rule: &[u8], all_channels: bool) -> Result<(), &'static str> {
         if let [sign, rest @ ..] = rule {
             match sign {
                 b'>' => {
@@ -87,7 +88,6 @@ impl User {
             b"nocommands" => self.allow_nothing(),
             b"clearselectors" => {}
             b"reset" => {
-                let all_channels = false;
                 *self = User::powerless(self.name.clone(), all_channels);
                 self.sanitize = Some(true);
             }
@@ -234,7 +234,7 @@ mod tests {
     fn after(rules: &str) -> User {
         let mut user = User::powerless(text("a"), false);
         for rule in rules.split(' ') {
-            user.apply(rule.as_bytes()).unwrap_or_else(|why| panic!("{rule}: {why}"));
+            user.apply(rule.as_bytes(), false).unwrap_or_else(|why| panic!("{rule}: {why}"));
         }
         user
     }
@@ -300,14 +300,14 @@ mod tests {
         for (rule, why) in cases {
             let mut user = after("on >pw");
             let before = user.describe();
-            assert_eq!(user.apply(rule.as_bytes()), Err(why), "{rule}");
+            assert_eq!(user.apply(rule.as_bytes(), false), Err(why), "{rule}");
             assert_eq!(user.describe(), before, "{rule}");
         }
         let mut user = after("allchannels ~*");
-        assert_eq!(user.apply(b"&y"), Err(AFTER_ALL_CHANNELS));
-        assert_eq!(user.apply(b"~y"), Err(AFTER_ALL_KEYS));
-        assert_eq!(user.apply(b"%X~y"), Err(AFTER_ALL_KEYS));
-        assert_eq!(user.apply(b"~*"), Ok(()));
+        assert_eq!(user.apply(b"&y", false), Err(AFTER_ALL_CHANNELS));
+        assert_eq!(user.apply(b"~y", false), Err(AFTER_ALL_KEYS));
+        assert_eq!(user.apply(b"%X~y", false), Err(AFTER_ALL_KEYS));
+        assert_eq!(user.apply(b"~*", false), Ok(()));
     }
 
     proptest! {
@@ -326,9 +326,9 @@ mod tests {
         ) {
             let mut user = User::powerless(text("a"), false);
             for rule in rules {
-                let _ = user.apply(rule.as_bytes());
+                let _ = user.apply(rule.as_bytes(), false);
             }
-            let _ = user.apply(&any_bytes);
+            let _ = user.apply(&any_bytes, false);
             prop_assume!(user.describe().is_ascii());
             let line = String::from_utf8(user.describe()).expect("is ascii");
             let users = super::super::Users::new();

@@ -123,7 +123,7 @@ impl Redis {
             None => User::powerless(name.clone(), self.config.acl_all_channels),
         };
         for rule in rules {
-            user.apply(rule).map_err(|why| {
+            user.apply(rule, self.config.acl_all_channels).map_err(|why| {
                 format!("ERR Error in ACL SETUSER modifier '{}': {why}", lossy(rule))
             })?;
         }

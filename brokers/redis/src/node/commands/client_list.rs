@@ -2,6 +2,7 @@
 //!
 //! What only a transport knows (file descriptors, input buffers) is not listed.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use broker_contract::{Effects, Time};
@@ -55,20 +56,34 @@ impl Redis {
                 Err(text) => return self.error(now, conn, &text, out),
             },
             [word, ids @ ..] if is(word, "id") && !ids.is_empty() => {
-                let ids: Option<Vec<u64>> = ids.iter().map(|id| read_id(id)).collect();
-                if ids.is_none() {
+                let ids: Option<Vec<i64>> = ids.iter().map(|id| integer(id)).collect();
+                let Some(ids) = ids else {
                     return self.error(now, conn, "ERR Invalid client ID", out);
-                }
-                filters.ids = ids;
+                };
+                // As often as they are named, and in that order.
+                let by_id: BTreeMap<u64, u32> =
+                    self.conns.iter().map(|(at, state)| (state.id, at)).collect();
+                let named = ids.iter().filter_map(|id| by_id.get(&u64::try_from(*id).ok()?));
+                let named: Vec<u32> = named.copied().collect();
+                return self.describe_all(now, conn, &named, out);
             }
             _ => return self.error(now, conn, SYNTAX, out),
         }
+        let mut meant: Vec<(u64, u32)> = Vec::new();
+        for (at, state) in self.conns.iter().filter(|(_, state)| filters.fit(state)) {
+            meant.push((state.id, at));
+        }
+        // Places are used again, so their order is not that of arrival.
+        meant.sort_unstable();
+        let meant: Vec<u32> = meant.into_iter().map(|(_, at)| at).collect();
+        self.describe_all(now, conn, &meant, out);
+    }
+
+    fn describe_all(&mut self, now: Time, conn: u32, meant: &[u32], out: &mut Effects<Self>) {
         let mut list = String::new();
-        for (at, state) in self.conns.iter() {
-            if filters.fit(state) {
-                list += &self.describe(now, at);
-                list.push('\n');
-            }
+        for at in meant {
+            list += &self.describe(now, *at);
+            list.push('\n');
         }
         let proto = self.conns.get(conn).proto;
         self.reply(now, conn, Reply::verbatim(proto, list), out);
@@ -154,7 +169,10 @@ impl Redis {
         let state = self.conns.get(conn);
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let extra = state.extra.as_ref();
+        // The commands of a transaction that is carried out are still its own.
+        let executing = self.executing.filter(|(at, _)| *at == conn);
         let queued = match extra {
+            _ if executing.is_some() => executing.map_or(0, |(_, count)| i64::from(count)),
             Some(extra) if state.is(gate::MULTI) => extra.transaction.commands.len() as i64,
             _ if state.is(gate::MULTI) => 0,
             _ => -1,
@@ -171,7 +189,7 @@ impl Redis {
             state.id,
             address_of(state),
             lossy(state.name()),
-            flags(state),
+            flags(state, executing.is_some()),
             state.database,
             state.channels,
             state.patterns,
@@ -192,7 +210,7 @@ fn address_of(conn: &Conn) -> &str {
     address.unwrap_or(NO_ADDRESS)
 }
 
-fn flags(conn: &Conn) -> String {
+fn flags(conn: &Conn, executing: bool) -> String {
     let mut flags = String::new();
     let mut add = |flag: char, on: bool| {
         if on {
@@ -200,7 +218,7 @@ fn flags(conn: &Conn) -> String {
         }
     };
     add('P', conn.class() == Class::PubSub);
-    add('x', conn.is(gate::MULTI));
+    add('x', conn.is(gate::MULTI) || executing);
     add('c', conn.is(gate::CLOSING));
     add('e', conn.marks & mark::NO_EVICT != 0);
     add('T', conn.marks & mark::NO_TOUCH != 0);

@@ -130,7 +130,8 @@ const SETTINGS: &[Setting] = &[
 ];
 
 impl Redis {
-    /// `CONFIG GET pattern ...`; letters of either case match.
+    /// `CONFIG GET pattern ...`; letters of either case match, and a name is given
+    /// back as it was written.
     pub(super) fn config_get(
         &mut self,
         now: Time,
@@ -138,14 +139,30 @@ impl Redis {
         args: &[Text],
         out: &mut Effects<Self>,
     ) {
-        let patterns: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_ascii_lowercase()).collect();
-        let wanted = |setting: &&Setting| {
-            patterns.iter().any(|pattern| glob::matches(pattern, setting.name.as_bytes()))
+        let mut found: Vec<(&[u8], &Setting)> = Vec::new();
+        let mut add = |name, setting| {
+            if !found.iter().any(|(known, _)| *known == name) {
+                found.push((name, setting));
+            }
         };
-        let entry = |setting: &Setting| {
-            (Reply::bulk(setting.name), Reply::bulk((setting.get)(&self.config)))
+        for arg in args {
+            if arg.iter().any(|byte| b"[*?".contains(byte)) {
+                let pattern = arg.to_ascii_lowercase();
+                SETTINGS
+                    .iter()
+                    .filter(|setting| glob::matches(&pattern, setting.name.as_bytes()))
+                    .for_each(|setting| add(setting.name.as_bytes(), setting));
+            } else {
+                SETTINGS
+                    .iter()
+                    .filter(|setting| arg.eq_ignore_ascii_case(setting.name.as_bytes()))
+                    .for_each(|setting| add(arg, setting));
+            }
+        }
+        let entry = |(name, setting): (&[u8], &Setting)| {
+            (Reply::bulk(name), Reply::bulk((setting.get)(&self.config)))
         };
-        let entries = SETTINGS.iter().filter(wanted).map(entry).collect();
+        let entries = found.into_iter().map(entry).collect();
         let proto = self.conns.get(conn).proto;
         self.reply(now, conn, Reply::Map(proto, entries), out);
     }
@@ -203,8 +220,8 @@ pub(super) fn set_password(default: &mut User, password: &str) {
         vec!["resetpass".to_owned(), format!(">{password}")]
     };
     for rule in rules {
-        // These rules exist.
-        let applied = default.apply(rule.as_bytes());
+        // These rules exist, and none of them asks what a new user may.
+        let applied = default.apply(rule.as_bytes(), false);
         debug_assert_eq!(applied, Ok(()));
     }
 }
@@ -246,12 +263,12 @@ fn number(value: &[u8], min: i64, max: i64) -> Result<i64, String> {
     }
 }
 
-/// `class hard soft seconds`, once or more.
+/// `class hard soft seconds`, as often as one likes; not at all changes nothing.
 fn set_limits(config: &mut RedisConfig, value: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(value);
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let (groups, rest) = words.as_chunks::<4>();
-    if groups.is_empty() || !rest.is_empty() {
+    if !rest.is_empty() {
         return Err(LIMIT_COUNT.to_owned());
     }
     for [class, hard, soft, seconds] in groups {

@@ -116,7 +116,8 @@ impl Redis {
         state.proto = Proto::Resp2;
         state.database = 0;
         state.soft_since = Time::MAX;
-        state.set(gate::OFF | gate::SKIP | gate::SKIP_NEXT, false);
+        // A reply that was to be skipped is: even this command's.
+        state.set(gate::OFF | gate::SKIP_NEXT, false);
         let proven = !self.users.must_authenticate();
         self.become_user(conn, UserId::DEFAULT, proven, out);
         self.reply(now, conn, Reply::Simple("RESET"), out);

@@ -21,34 +21,45 @@ const HELLO_NOAUTH: &str = "NOAUTH HELLO must be called with the client already 
                             authenticate the client and select the RESP protocol version at the \
                             same time";
 
-/// What HELLO asks for.
-#[derive(Default)]
-struct Asked<'a> {
-    proto: Option<Proto>,
-    auth: Option<(&'a [u8], &'a [u8])>,
-    name: Option<&'a [u8]>,
-}
-
 impl Redis {
-    /// `HELLO [2|3 [AUTH user password] [SETNAME name]]`. Nothing changes unless
-    /// all of it is right.
+    /// `HELLO [2|3 [AUTH user password] [SETNAME name]]`. The options take effect one
+    /// after the other, so that those before a mistake stay; the version changes
+    /// only when all of it is right.
     pub(super) fn hello(&mut self, now: Time, conn: u32, args: &[Text], out: &mut Effects<Self>) {
-        let asked = match read_hello(args) {
-            Ok(asked) => asked,
-            Err(text) => return self.error(now, conn, &text, out),
+        let (asked, mut options) = match args.split_first() {
+            None => (None, args),
+            Some((version, options)) => match read_version(version) {
+                Ok(proto) => (Some(proto), options),
+                Err(text) => return self.error(now, conn, text, out),
+            },
         };
-        if let Some((user, password)) = asked.auth {
-            if !self.prove(now, conn, "HELLO", user, password, out) {
-                return self.error(now, conn, WRONGPASS, out);
-            }
-        } else if self.conns.get(conn).is(gate::UNPROVEN) && self.users.must_authenticate() {
+        loop {
+            options = match options {
+                [] => break,
+                [option, user, password, rest @ ..] if is(option, "AUTH") => {
+                    if !self.prove(now, conn, "HELLO", user, password, out) {
+                        return self.error(now, conn, WRONGPASS, out);
+                    }
+                    rest
+                }
+                [option, given, rest @ ..] if is(option, "SETNAME") => {
+                    if !is_name(given) {
+                        return self.error(now, conn, BAD_NAME, out);
+                    }
+                    self.set_name(conn, given);
+                    rest
+                }
+                [option, ..] => {
+                    let text = format!("ERR Syntax error in HELLO option '{}'", lossy(option));
+                    return self.error(now, conn, &text, out);
+                }
+            };
+        }
+        if self.conns.get(conn).is(gate::UNPROVEN) && self.users.must_authenticate() {
             return self.error(now, conn, HELLO_NOAUTH, out);
         }
-        if let Some(name) = asked.name {
-            self.set_name(conn, name);
-        }
         let state = self.conns.get_mut(conn);
-        let proto = asked.proto.unwrap_or(state.proto);
+        let proto = asked.unwrap_or(state.proto);
         state.proto = proto;
         let entries = [
             ("server", Reply::bulk("redis")),
@@ -91,7 +102,7 @@ impl Redis {
         out: &mut Effects<Self>,
     ) -> bool {
         let Some(id) = self.users.authenticate(user, password) else {
-            let context = if self.executing { "multi" } else { "toplevel" };
+            let context = if self.executing.is_some() { "multi" } else { "toplevel" };
             self.note_denied(now, conn, "auth", context, text(command), text(user));
             return false;
         };
@@ -107,34 +118,13 @@ impl Redis {
     }
 }
 
-/// The version and what else HELLO asks for, or the original's error.
-fn read_hello(args: &[Text]) -> Result<Asked<'_>, String> {
-    let mut asked = Asked::default();
-    let Some((version, mut options)) = args.split_first() else { return Ok(asked) };
-    asked.proto = match integer(version) {
-        None => return Err("ERR Protocol version is not an integer or out of range".to_owned()),
-        Some(2) => Some(Proto::Resp2),
-        Some(3) => Some(Proto::Resp3),
-        Some(_) => return Err("NOPROTO unsupported protocol version".to_owned()),
-    };
-    loop {
-        options = match options {
-            [] => return Ok(asked),
-            [option, user, password, rest @ ..] if is(option, "AUTH") => {
-                asked.auth = Some((user, password));
-                rest
-            }
-            [option, given, rest @ ..] if is(option, "SETNAME") => {
-                if !is_name(given) {
-                    return Err(BAD_NAME.to_owned());
-                }
-                asked.name = Some(given);
-                rest
-            }
-            [option, ..] => {
-                return Err(format!("ERR Syntax error in HELLO option '{}'", lossy(option)));
-            }
-        };
+/// The version that HELLO asks for, or the original's error.
+fn read_version(version: &[u8]) -> Result<Proto, &'static str> {
+    match integer(version) {
+        None => Err("ERR Protocol version is not an integer or out of range"),
+        Some(2) => Ok(Proto::Resp2),
+        Some(3) => Ok(Proto::Resp3),
+        Some(_) => Err("NOPROTO unsupported protocol version"),
     }
 }
 

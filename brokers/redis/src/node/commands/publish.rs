@@ -39,7 +39,7 @@ impl Redis {
         }
         let left_over = !self.scratch.own.is_empty() || !self.scratch.cut.is_empty();
         // In a transaction they follow its whole answer.
-        if left_over && !self.executing {
+        if left_over && self.executing.is_none() {
             self.conclude(now, conn, out);
         }
     }

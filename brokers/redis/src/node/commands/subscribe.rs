@@ -22,7 +22,7 @@ impl Redis {
             }
             return;
         }
-        if kind == Kind::Shard && self.executing {
+        if kind == Kind::Shard && self.executing.is_some() {
             // The other two kinds may; the original's own exception has one.
             let text = "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client";
             self.error(now, conn, text, out);

@@ -23,6 +23,11 @@ impl Redis {
     pub(super) fn queue(&mut self, now: Time, conn: u32, up: Up, out: &mut Effects<Self>) {
         let limit = self.config.query_buffer_bytes;
         let transaction = &mut self.conns.get_mut(conn).extra().transaction;
+        if transaction.dirty {
+            // It will not be carried out, so there is no sense in keeping more of it.
+            self.reply(now, conn, Reply::Simple("QUEUED"), out);
+            return;
+        }
         if transaction.bytes + up.wire_len() as u64 > limit {
             // The original closes a client whose queries outgrow their buffer, too.
             self.close(conn, CloseReason::Protocol("a transaction is too long"), out);
@@ -56,7 +61,7 @@ impl Redis {
             return;
         }
         self.answer(now, conn, Down::Answers(commands.len() as u32), out);
-        self.executing = true;
+        self.executing = Some((conn, commands.len() as u32));
         for up in commands {
             // An answer may have been one too many.
             if !self.conns.is_open(conn) {
@@ -64,13 +69,12 @@ impl Redis {
             }
             self.execute(now, conn, up, out);
         }
-        self.executing = false;
+        self.executing = None;
         self.conclude(now, conn, out);
     }
 
     fn execute(&mut self, now: Time, conn: u32, up: Up, out: &mut Effects<Self>) {
         let Some(verb) = up.verb() else { return };
-        self.conns.get_mut(conn).last = Some(verb);
         // What its user may do may have changed since.
         if self.conns.get(conn).is(gate::GUARDED)
             && let Err(refused) = self.user(conn).check(verb, &up)

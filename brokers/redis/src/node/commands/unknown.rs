@@ -33,10 +33,10 @@ impl Redis {
                 (None, format!("ERR unknown subcommand '{given}'. Try {upper} HELP."))
             }
             Err(Mistake::Unknown) => (None, unknown_command(name, args)),
-            // The only command whose table takes more than it does, or one that is
-            // too long for a frame.
+            // A message that is too long for a frame.
             Ok((verb, _)) => (Some(verb), arity(verb)),
         };
+        self.conns.get_mut(conn).last = verb;
         if let Some(verb) = verb {
             self.stats.rejected(verb);
         }

@@ -25,6 +25,7 @@ fn settings_are_shown_by_pattern() {
         bed.run(0, "CONFIG GET MAXC* timeout maxclients"),
         ["0< {2 'maxclients' '10000', 'timeout' '0'}"]
     );
+    assert_eq!(bed.run(0, "CONFIG GET TimeOut"), ["0< {2 'TimeOut' '0'}"], "as written");
     assert_eq!(bed.run(0, "CONFIG GET nothing"), ["0< {2 }"]);
     assert_eq!(
         bed.run(0, "CONFIG GET client-output*"),

@@ -115,7 +115,7 @@ fn check(bed: &Bed) {
         let waiting = state.extra.as_ref().map_or(0, |extra| extra.transaction.commands.len());
         assert!(state.is(gate::MULTI) || waiting == 0);
     }
-    assert!(node.scratch.own.is_empty() && node.scratch.cut.is_empty() && !node.executing);
+    assert!(node.scratch.own.is_empty() && node.scratch.cut.is_empty() && node.executing.is_none());
 }
 
 /// Every frame goes to an open connection; after a close nothing does.

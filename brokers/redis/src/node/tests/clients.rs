@@ -53,6 +53,9 @@ fn a_skip_is_for_the_next_command_alone() {
     assert_eq!(bed.run(0, "CLIENT REPLY SKIP"), nothing);
     assert_eq!(bed.run(0, "PING"), nothing);
     assert_eq!(bed.run(0, "PING"), ["0< +PONG"]);
+    bed.run(0, "CLIENT REPLY SKIP");
+    assert_eq!(bed.run(0, "RESET"), nothing, "even this one");
+    assert_eq!(bed.run(0, "PING"), ["0< +PONG"]);
 }
 
 #[test]
@@ -80,8 +83,8 @@ fn a_connection_is_described_in_a_line() {
     bed.run(0, "PING");
     bed.run(0, "CLIENT INFO");
     let line = bed.run(0, "EXEC").join(" ");
-    assert!(line.contains("flags=P db=3 sub=2 psub=1 ssub=1 multi=-1"), "{line}");
-    assert!(line.contains("resp=3"), "{line}");
+    assert!(line.contains("flags=Px db=3 sub=2 psub=1 ssub=1 multi=2"), "{line}");
+    assert!(line.contains("cmd=exec") && line.contains("resp=3"), "{line}");
 }
 
 #[test]
@@ -99,12 +102,25 @@ fn lists_are_filtered() {
     assert_eq!(ids(bed.run(0, "CLIENT LIST TYPE pubsub")), ["2"]);
     assert_eq!(ids(bed.run(0, "CLIENT LIST TYPE NORMAL")), ["1", "3"]);
     assert_eq!(bed.run(0, "CLIENT LIST TYPE master"), ["0< ''"]);
-    assert_eq!(ids(bed.run(0, "CLIENT LIST ID 3 99 1")), ["1", "3"]);
+    assert_eq!(ids(bed.run(0, "CLIENT LIST ID 3 99 1")), ["3", "1"], "as named");
+    assert_eq!(ids(bed.run(0, "CLIENT LIST ID -1 2 2")), ["2", "2"]);
     assert_eq!(bed.run(0, "CLIENT LIST TYPE foo"), ["0< -ERR Unknown client type 'foo'"]);
     assert_eq!(bed.run(0, "CLIENT LIST ID 1 x"), ["0< -ERR Invalid client ID"]);
     for bad in ["CLIENT LIST FOO", "CLIENT LIST ID", "CLIENT LIST TYPE normal x"] {
         assert_eq!(bed.run(0, bad), ["0< -ERR syntax error"]);
     }
+}
+
+#[test]
+fn lists_are_in_the_order_of_arrival() {
+    let mut bed = Bed::open(3);
+    bed.input(Input::Closed { conn: ConnId(0) });
+    from(&mut bed, 0, "10.0.0.1:1");
+    let list = bed.run(1, "CLIENT LIST").join("");
+    let places: Vec<_> = ["id=2 ", "id=3 ", "id=4 "].map(|id| list.find(id)).into();
+    assert!(places.is_sorted() && places[0].is_some(), "{list}");
+    bed.run(0, "FOO");
+    assert!(bed.run(1, "CLIENT LIST ID 4")[0].contains("cmd=NULL"), "no command, no name");
 }
 
 #[test]

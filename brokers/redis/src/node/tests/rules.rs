@@ -127,8 +127,11 @@ fn hello_switches_the_version_and_says_who_answers() {
     let hello = Up::Hello(texts(["3", "SETNAME", "a b"]));
     let refused = "0< -ERR Client names cannot contain spaces, newlines or special characters.";
     assert_eq!(bed.send(0, hello), [refused]);
-    // Nothing of a refused HELLO was done.
+    // The version is as it was; an option before a mistake has taken effect.
     assert_eq!(bed.run(0, "HELLO"), [answer(2)]);
+    bed.run(0, "HELLO 3 SETNAME you FOO");
+    assert_eq!(bed.run(0, "HELLO"), [answer(2)]);
+    assert_eq!(bed.send(0, parse("CLIENT GETNAME")), ["0< 'you'"]);
 }
 
 #[test]
