@@ -118,8 +118,15 @@ impl Meters {
     }
 
     /// A delivery at `at_ns` of a message intended at `intended_ns` and
-    /// submitted `lag_ns` later, all on the run's clock.
-    pub fn delivered(&mut self, population: usize, intended_ns: u64, lag_ns: u32, at_ns: u64) {
+    /// submitted `lag_ns` later, all on the run's clock. Returns whether its time
+    /// is one of those that are judged.
+    pub fn delivered(
+        &mut self,
+        population: usize,
+        intended_ns: u64,
+        lag_ns: u32,
+        at_ns: u64,
+    ) -> bool {
         if at_ns < intended_ns {
             self.negative += 1;
         }
@@ -130,15 +137,17 @@ impl Meters {
         }
         if intended_ns < self.joins_ns[population] {
             self.caught_up += 1;
-            return;
+            return false;
         }
         record(&mut self.current, response);
-        if self.window.holds(intended_ns) {
+        let is_judged = self.window.holds(intended_ns);
+        if is_judged {
             self.in_window += 1;
             let pair = self.by_population[population].get_or_insert_default();
             record(&mut pair.response, response);
             record(&mut pair.service, response.saturating_sub(u64::from(lag_ns)));
         }
+        is_judged
     }
 
     /// The 99th percentile of the current second so far, for progress lines.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_contract::{Client, Codec, Contender, SeedStream, Settings, Start};
+use broker_contract::{Client, Codec, Contender, CrashKind, SeedStream, Settings, Start};
+use broker_redis::RedisPubSub;
 use lab_reports::record::Mode;
 use lab_workloads::scenario::model::{
     Arrival, Connections, Durations, Fault, FaultKind, Field, FieldSource, Link, Phase, PhaseKind,
@@ -178,6 +179,11 @@ fn a_simulated_run_keeps_its_books_and_repeats() {
     assert_eq!(first.trace_hash, again.trace_hash);
     assert_ne!(first.trace_hash, other.trace_hash);
     let accounted = accounted(&scenario, first, Mode::Sim, 7);
+    // The stages are those of the deliveries whose times are judged, and no others.
+    let trial = &accounted.trial;
+    let (stages, mean) = (trial.anatomy_mean_us, trial.delivery.response.mean_us);
+    let (stages, mean) = (stages.expect("sampled"), mean.expect("delivered"));
+    assert!((stages - mean).abs() < 0.01 * mean, "{stages} and {mean}");
     assert_kept(&accounted);
     let deliveries = accounted.trial.ledger.deliveries;
     assert_eq!(deliveries.expected, deliveries.delivered);
@@ -205,6 +211,25 @@ fn a_killed_reader_leaves_a_hole_that_is_explained() {
     let lost = deliveries.lost_explained;
     assert!((150..260).contains(&lost), "about 200 ms at 1,000/s: {deliveries:?}");
     assert!(accounted.trial.faults[0].took_effect);
+}
+
+#[test]
+fn what_a_client_refused_without_a_broker_is_no_backlog() {
+    let crash = Fault {
+        kind: FaultKind::BrokerCrash { how: CrashKind::ProcessKill },
+        at_ns: 500_000_000,
+        until_ns: 700_000_000,
+    };
+    let scenario = scenario(vec![crash]);
+    let settings = Settings::resolve(RedisPubSub::settings(), std::iter::empty::<(&str, &str)>())
+        .expect("defaults are values");
+    let configured = RedisPubSub::configure(&settings).expect("defaults agree");
+    let seed = SeedStream::new(3);
+    let raw = sim::run::<RedisPubSub>(&scenario, &configured, &costs(), seed, &Watch::default());
+    let trial = accounted_of::<RedisPubSub>(&scenario, raw, Mode::Sim, 3).trial;
+    assert!(trial.ledger.messages.failed > 50, "{:?}", trial.ledger.messages);
+    let last = trial.series.last().expect("seconds");
+    assert_eq!(last.backlog, 0, "{:?}", trial.series);
 }
 
 #[test]

@@ -10,7 +10,9 @@ use lab_reports::record::{
     AckProves, Deliveries, Durable, Fault, Generator, Ledger, Messages, Mode, Point, Setting,
     SubscriptionLedger, Trial, Waste, Wire, WireThread, micros,
 };
-use lab_workloads::ledger::{Account, Duty, Forgotten, Outage, Reconcile, Replay, ScopeAccount};
+use lab_workloads::ledger::{
+    Account, Duty, Forgotten, Outage, Reconcile, Replay, ScopeAccount, SentLog,
+};
 use lab_workloads::plan::{Interest, Plan, Planned};
 use lab_workloads::scenario::model::{FaultKind, Scenario};
 
@@ -108,6 +110,19 @@ impl<C: Contender> Replay for Redrawn<'_, C> {
     }
 }
 
+/// Adds to `missing` the copies of messages that were refused: nobody waits for them.
+fn never_sent<C: Contender>(log: &SentLog, mut redrawn: Redrawn<'_, C>, missing: &mut Vec<u64>) {
+    for number in log.failed_numbers() {
+        let Some(op) = redrawn.seek(number) else { continue };
+        let second = (op.at_ns / 1_000_000_000) as usize;
+        if missing.len() <= second {
+            missing.resize(second + 1, 0);
+        }
+        let copies = (0..log.scopes()).filter(|scope| log.is_expected(*scope, number)).count();
+        missing[second] += copies as u64;
+    }
+}
+
 /// Settles the books of a trial and sums up its figures.
 pub fn account<C: Contender>(
     scenario: &Scenario,
@@ -148,7 +163,8 @@ pub fn account<C: Contender>(
         replay: &mut redrawn,
     }
     .run();
-    let missing = redrawn.missing;
+    let mut missing = redrawn.missing;
+    never_sent(&raw.sent.log, Redrawn::<C>::new(scenario, label.seed, &cast), &mut missing);
 
     let instrument = label.canary.map(|canary| Instrument { lag: &raw.sent.tally.lag, canary });
     let mut by_subscription = BTreeMap::new();
@@ -398,7 +414,9 @@ fn invalid_reason(raw: &RawTrial, offered: u64) -> Option<String> {
 
 fn anatomy(raw: &RawTrial) -> Option<Anatomy> {
     let mut anatomy = Anatomy::default();
-    for sampled in &raw.sampled {
+    // The same deliveries as in the quantiles: an auditor who reads in the end what
+    // was stored all along would make storing look slow.
+    for sampled in raw.sampled.iter().filter(|sampled| sampled.is_judged) {
         let Some(sent_ns) = raw.sent_at.get(sampled.number) else { continue };
         // Two threads noted the halves, and their clock readings may cross.
         let arrived_ns = raw.arrived_at.get(sampled.number).unwrap_or(sent_ns).max(sent_ns);

@@ -102,6 +102,8 @@ pub struct SampledDelivery {
     pub number: u32,
     /// When it was intended.
     pub intended_ns: u64,
+    /// Whether its time is one of those that are judged.
+    pub is_judged: bool,
     /// The rest of its way.
     pub down: Downward,
 }
@@ -253,7 +255,8 @@ impl Consumers {
         match seen {
             Seen::First(identity) => {
                 self.firsts += 1;
-                self.meters.delivered(population, identity.intended_ns, identity.lag_ns, now_ns);
+                let Identity { intended_ns, lag_ns, .. } = identity;
+                let is_judged = self.meters.delivered(population, intended_ns, lag_ns, now_ns);
                 if self.step == 1 || identity.number.is_multiple_of(self.step) {
                     let down = Downward {
                         released_ns: waiting.released_ns,
@@ -262,7 +265,8 @@ impl Consumers {
                     };
                     self.sampled.push(SampledDelivery {
                         number: identity.number,
-                        intended_ns: identity.intended_ns,
+                        intended_ns,
+                        is_judged,
                         down,
                     });
                 }

@@ -93,6 +93,11 @@ impl SentLog {
         self.failed.len()
     }
 
+    /// Messages that definitely failed, in ascending order.
+    pub fn failed_numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.failed.iter()
+    }
+
     /// Of these, sent with nothing to be heard.
     pub fn unacked(&self) -> u64 {
         self.sent.len()
