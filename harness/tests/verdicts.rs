@@ -203,5 +203,7 @@ fn where_nobody_fits_the_nearest_is_named() {
         &[],
     );
     assert_eq!(verdict.winner, None);
+    let change = "a target of 1.00 % or more for loss at `ledger` (it is 0 %): near would fit";
+    assert_eq!(verdict.would_change, [change]);
     insta::assert_snapshot!(verdict.text);
 }

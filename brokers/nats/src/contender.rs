@@ -125,7 +125,7 @@ impl Contender for CoreNats {
             claims: Feature::ALL.iter().map(|feature| (*feature, claim(*feature))).collect(),
             promises: Promises {
                 delivery: "at most once",
-                order: "per publisher, in the order in which it published",
+                order: "per publisher, to each subscriber; members of a group overtake each other",
                 subscriber_away: "misses what is published meanwhile; in a group, others take it",
                 slow_subscriber: "is disconnected at its pending limit, and what was pending for \
                                   it is lost",

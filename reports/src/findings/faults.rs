@@ -43,7 +43,14 @@ pub(crate) fn moment(faults: &[Marked], at_s: f64) -> String {
     let blamed = faults.iter().find(|fault| at_s + 1.0 > fault.at_s && at_s <= fault.until_s + 1.0);
     match blamed {
         Some(fault) => format!(" during fault {} ({})", fault.letter, fault.kind),
-        None => format!(" at {}", seconds(at_s)),
+        None => {
+            // Clients take seconds to find a broker again.
+            let just_over = |fault: &&Marked| at_s > fault.until_s && at_s <= fault.until_s + 3.0;
+            match faults.iter().rfind(just_over) {
+                Some(fault) => format!(" after fault {} ({})", fault.letter, fault.kind),
+                None => format!(" at {}", seconds(at_s)),
+            }
+        }
     }
 }
 

@@ -33,7 +33,9 @@ const SAME: f64 = 0.05;
 /// Title of the chart of latency against load: who carries most, and with what
 /// limit; then who carries least, or nothing.
 pub(crate) fn title(found: &[&Capacity], cast: &Cast) -> String {
-    let mut sorted = found.to_vec();
+    // A damaged record may hold rates that are none.
+    let mut sorted: Vec<&Capacity> =
+        found.iter().copied().filter(|of| of.rate_per_s.is_finite()).collect();
     sorted.sort_by(|a, b| b.rate_per_s.total_cmp(&a.rate_per_s));
     let (Some(most), Some(least)) = (sorted.first(), sorted.last()) else {
         return "Nobody was searched".to_owned();
@@ -55,6 +57,16 @@ pub(crate) fn title(found: &[&Capacity], cast: &Cast) -> String {
     let mut text =
         format!("{} {carry} {} within the objectives{}", named(&top), figure(most), limit(&top));
     let none: Vec<&&Capacity> = sorted.iter().filter(|of| of.rate_per_s <= 0.0).collect();
+    // With four there is room for everybody; among more, the ends tell the story.
+    let between = &sorted[top.len()..sorted.len() - none.len()];
+    if between.len() <= 2 && (between.len() > 1 || !none.is_empty()) {
+        for one in between {
+            text.push_str(&format!("; {} {}{}", named(&[one]), figure(one), limit(&[one])));
+        }
+        if none.is_empty() {
+            return text;
+        }
+    }
     if !none.is_empty() {
         let meets = if none.len() == 1 { "meets" } else { "meet" };
         text.push_str(&format!("; {} {meets} them at no rate", named(&none)));
@@ -102,6 +114,16 @@ mod tests {
             "NATS carries 90,000/s within the objectives (limit: node CPU); JetStream 26,000/s \
              (limit: disk)"
         );
+        assert_eq!(
+            says(&[
+                ("nats", 0.0, "not supported"),
+                ("jetstream", 4_000.0, "disk"),
+                ("kafka", 9_514.0, "client")
+            ]),
+            "Kafka carries 9,514/s within the objectives (limit: client); JetStream 4,000/s \
+             (limit: disk); NATS meets them at no rate"
+        );
+        assert_eq!(says(&[("nats", f64::NAN, "client")]), "Nobody was searched");
         assert_eq!(
             says(&[("kafka", 0.0, "objective")]),
             "No contender meets the objectives at any rate that was tried"

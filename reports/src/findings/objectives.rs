@@ -1,5 +1,6 @@
 //! Objectives in words.
 
+use super::words::list;
 use crate::clean;
 use crate::record::{Mode, ObjectiveResult, Outcome, Record};
 use crate::text::figures::{count, micros, rate, share};
@@ -82,7 +83,13 @@ impl Tally {
 
     /// In a few words, such as `2 met, 1 missed`.
     pub(crate) fn words(self) -> String {
-        let parts: Vec<String> = [
+        let parts = self.parts();
+        if parts.is_empty() { "none judged".to_owned() } else { parts.join(", ") }
+    }
+
+    /// The same, how each ended by itself.
+    pub(crate) fn parts(self) -> Vec<String> {
+        [
             (self.met, "met"),
             (self.missed, "missed"),
             (self.undecided, "undecided"),
@@ -91,8 +98,7 @@ impl Tally {
         .into_iter()
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{number} {word}"))
-        .collect();
-        if parts.is_empty() { "none judged".to_owned() } else { parts.join(", ") }
+        .collect()
     }
 }
 
@@ -100,13 +106,29 @@ impl Tally {
 pub(crate) fn shortfalls(record: &Record, contender: &str) -> Vec<String> {
     let mut seen: Vec<(&str, &str, Outcome)> = Vec::new();
     let mut out = Vec::new();
+    // Subscriptions of one metric that one reason keeps from being judged.
+    let mut unsupported: Vec<(&str, &str, Vec<String>)> = Vec::new();
     for result in &record.verdict.objectives {
         let key = (result.subscription.as_str(), result.metric.as_str(), result.outcome);
         if result.contender != contender || result.outcome == Outcome::Met || seen.contains(&key) {
             continue;
         }
         seen.push(key);
-        out.push(shortfall(result));
+        if result.outcome != Outcome::Unsupported {
+            out.push(shortfall(result));
+            continue;
+        }
+        let reason = result.reason.as_deref().unwrap_or("not supported");
+        let at = clean::line(&result.subscription, 40);
+        match unsupported.iter_mut().find(|it| (it.0, it.1) == (&result.metric, reason)) {
+            Some((.., all)) => all.push(at),
+            None => unsupported.push((&result.metric, reason, vec![at])),
+        }
+    }
+    for (metric, reason, at) in unsupported {
+        let at: Vec<&str> = at.iter().map(String::as_str).collect();
+        let (what, at, reason) = (subject(metric), list(&at), clean::line(reason, 200));
+        out.push(format!("cannot be judged by {what} at {at}: {reason}"));
     }
     out
 }
@@ -121,10 +143,6 @@ fn shortfall(result: &ObjectiveResult) -> String {
             "misses {what} at {at}: {} where {} is the target ({mode})",
             value(&result.metric, result.actual),
             target(result),
-        ),
-        Outcome::Unsupported => format!(
-            "cannot be judged by {what} at {at}: {}",
-            reason.unwrap_or_else(|| "not supported".to_owned())
         ),
         _ => format!(
             "leaves {what} at {at} undecided ({mode}): {}",

@@ -60,8 +60,10 @@ pub(crate) fn percentiles(
             )
         }
         [(_, _), .., (_, high)] => {
-            let who =
-                if sound.len() == 2 { "Both".to_owned() } else { format!("All {}", sound.len()) };
+            let who = match sound.as_slice() {
+                [(one, _), (other, _)] => format!("Both {one} and {other}"),
+                all => format!("All {}", all.len()),
+            };
             format!(
                 "{who} deliver 99 of 100 messages within {}: p99 tells nobody apart",
                 micros(high)

@@ -74,7 +74,8 @@ pub(crate) fn readable(text: &str, cast: &Cast, max: usize) -> String {
     words.join(" ")
 }
 
-/// The verdict's first sentence, and the rest of it.
+/// The verdict's first sentence, and the rest of it without what keeps single
+/// contenders from fitting: their portraits say that.
 pub(crate) fn headline(record: &Record, cast: &Cast) -> (String, String) {
     let text = readable(&record.verdict.text, cast, 2_000);
     if text.is_empty() {
@@ -82,10 +83,25 @@ pub(crate) fn headline(record: &Record, cast: &Cast) -> (String, String) {
     }
     match text.split_once(". ") {
         Some((first, rest)) if first.chars().count() < 400 => {
-            (format!("{first}."), rest.to_owned())
+            let rest: Vec<&str> =
+                rest.split_inclusive(". ").filter(|text| !is_shortfall(text, cast)).collect();
+            (format!("{first}."), rest.concat().trim_end().to_owned())
         }
         _ => (text, String::new()),
     }
+}
+
+fn is_shortfall(sentence: &str, cast: &Cast) -> bool {
+    cast.all().iter().any(|who| {
+        sentence.strip_prefix(who.name.as_str()).is_some_and(|rest| {
+            [" misses ", " leaves undecided ", " cannot be judged "]
+                .iter()
+                .any(|verb| rest.starts_with(verb))
+                // It says where, and against what.
+                && rest.contains(" at ")
+                && rest.contains('(')
+        })
+    })
 }
 
 /// Every contender, in the order in which they ran.
@@ -118,7 +134,7 @@ fn portrait(record: &Record, cast: &Cast, who: &Who, mine: &[&Group<'_>]) -> Por
     let outcome = match standing {
         Standing::Winner if judged > 0 => format!("fits: {}", tally.words()),
         Standing::Winner => "fits".to_owned(),
-        Standing::Fits => format!("would do as well: {}", tally.words()),
+        Standing::Fits => format!("meets all: {}", tally.words()),
         Standing::Misses if broke => "broke its promise".to_owned(),
         Standing::Misses | Standing::Open => tally.words(),
     };

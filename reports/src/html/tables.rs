@@ -11,7 +11,7 @@ use crate::findings::objectives::{self, Tally};
 use crate::findings::words::{list, proof, provenance};
 use crate::findings::{books, load, promises as kept, sockets};
 use crate::record::{Mode, ObjectiveResult, Outcome, Quantile, Record};
-use crate::text::figures::{bytes, count, rate, share};
+use crate::text::figures::{bytes, count, rate, seconds, share};
 use crate::text::group::{Group, Groups};
 
 /// Stands where there is no figure.
@@ -26,6 +26,8 @@ pub(super) struct Comparison {
     has_capacity: bool,
     limited: bool,
     repeats: usize,
+    /// Length of the steady parts together; empty where no trial says it.
+    window: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,7 +47,7 @@ struct Row {
     winner: bool,
     judged: bool,
     invalid: bool,
-    objectives: String,
+    objectives: Vec<String>,
     class: &'static str,
     p50: Figure,
     p99: Figure,
@@ -81,10 +83,12 @@ pub(super) fn comparison(record: &Record, groups: &Groups<'_>, cast: &Cast) -> C
             rows: groups.iter().take(ROWS).map(|group| row(record, group, cast)).collect(),
         })
         .collect();
+    let window_s = record.trials.iter().map(|trial| trial.window_s).fold(0.0, f64::max);
     Comparison {
         limited: groups.0.iter().any(|g| Quantile::ALL.into_iter().any(|q| g.is_limited(q))),
         has_capacity: !record.capacity.is_empty(),
         repeats: groups.most_repeats(),
+        window: if window_s > 0.0 { seconds(window_s) } else { String::new() },
         modes,
     }
 }
@@ -131,7 +135,7 @@ fn row(record: &Record, group: &Group<'_>, cast: &Cast) -> Row {
         // It was chosen by what was judged, and not every mode is.
         judged: tally.all() > 0,
         invalid: group.trials.iter().any(|trial| !trial.valid),
-        objectives: if tally.all() == 0 { NONE.to_owned() } else { tally.words() },
+        objectives: if tally.all() == 0 { vec![NONE.to_owned()] } else { tally.parts() },
         class,
         p50: time(group, Quantile::P50),
         p99: time(group, Quantile::P99),

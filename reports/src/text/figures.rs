@@ -63,8 +63,13 @@ pub fn bytes(value: u64) -> String {
 /// A share as per cent, with as many decimals as it takes to tell it from zero.
 pub fn share(value: f64) -> String {
     let percent = value * 100.0;
-    if percent == 0.0 || percent.abs() >= 0.1 {
+    let size = percent.abs();
+    if percent == 0.0 || size >= 0.1 {
         format!("{} %", digits(percent))
+    } else if size >= 1e-5 {
+        // Two digits that tell something.
+        let decimals = (1.0 - size.log10().floor()) as usize;
+        format!("{percent:.decimals$} %")
     } else {
         format!("{percent:.1e} %")
     }
@@ -155,7 +160,9 @@ mod tests {
     fn a_small_share_is_not_nothing() {
         assert_eq!(share(0.0), "0 %");
         assert_eq!(share(0.0123), "1.23 %");
-        assert_eq!(share(0.000_001), "1.0e-4 %");
+        assert_eq!(share(0.000_59), "0.059 %");
+        assert_eq!(share(0.000_001), "0.00010 %");
+        assert_eq!(share(0.000_000_01), "1.0e-6 %");
         assert_eq!(seconds(75.0), "75 s");
         assert_eq!(seconds(0.5), "0.5 s");
     }

@@ -84,7 +84,8 @@ fn extras(group: &Group<'_>) -> Vec<String> {
         } else {
             String::new()
         };
-        out.push(format!("lost although acknowledged:{acked}{age}"));
+        let acked = acked.trim().trim_matches(['(', ')']);
+        out.push(format!("lost although acknowledged: {acked}{age}"));
     }
     let given_up = group.sum(|trial| trial.ledger.given_up);
     if given_up > 0 {

@@ -215,7 +215,8 @@ impl Contender for JetStream {
             promises: Promises {
                 delivery: "at least once to consumers that acknowledge; a publish with a number \
                            is stored once within the duplicate window",
-                order: "per stream, in the order in which it stored; redeliveries apart",
+                order: "per stream, in the order in which it stored; redeliveries apart, and workers \
+                        of one consumer overtake each other",
                 subscriber_away: "finds what it missed, if it is durable or in a group and the \
                                   stream's limits leave it",
                 slow_subscriber: "is waited for: deliveries stop at max_ack_pending",

@@ -67,7 +67,11 @@ pub fn judge(scenario: &Scenario, trials: &[Accounted], require: &[String]) -> V
     let exit = exit(scenario, trials, &objectives, &fitting, require);
     Verdict {
         text: text(scenario, &labels, &fitting, &ranking, &objectives, trials),
-        would_change: would_change(scenario, winner.as_deref(), &objectives),
+        would_change: if fitting.is_empty() {
+            would_fit(&labels, &objectives)
+        } else {
+            would_change(scenario, winner.as_deref(), &objectives)
+        },
         winner,
         exit_code: exit.code(),
         objectives,
@@ -232,6 +236,39 @@ fn counted(metric: Metric, subscription: &str, mine: &[&Accounted]) -> f64 {
             if window > 0.0 { delivered as f64 / window } else { 0.0 }
         }
     }
+}
+
+/// What would let somebody fit where nobody does: the one objective that each of
+/// the nearest misses.
+fn would_fit(labels: &[&str], objectives: &[ObjectiveResult]) -> Vec<String> {
+    let mut out = Vec::new();
+    for label in labels {
+        let [missed] = words::unmet(label, objectives)[..] else { continue };
+        if missed.outcome != Outcome::Missed {
+            continue;
+        }
+        let of_it = |o: &&ObjectiveResult| {
+            o.contender == *label
+                && (&o.subscription, &o.metric) == (&missed.subscription, &missed.metric)
+        };
+        let wants_more =
+            Metric::ALL.iter().any(|metric| metric.name() == missed.metric && metric.wants_more());
+        let worst = objectives
+            .iter()
+            .filter(of_it)
+            .filter_map(|o| o.actual)
+            .reduce(|a, b| if wants_more { a.min(b) } else { a.max(b) });
+        let Some(worst) = worst else { continue };
+        let side = if wants_more { "less" } else { "more" };
+        out.push(format!(
+            "a target of {} or {side} for {} at `{}` (it is {}): {label} would fit",
+            shown(&missed.metric, worst),
+            missed.metric.replace('_', " "),
+            missed.subscription,
+            shown(&missed.metric, missed.target),
+        ));
+    }
+    out
 }
 
 /// How far the winner is from missing each objective.

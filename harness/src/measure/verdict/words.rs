@@ -97,7 +97,10 @@ fn some_fit(
 }
 
 /// What a contender does not meet, one result for each objective, in order.
-fn unmet<'a>(label: &str, objectives: &'a [ObjectiveResult]) -> Vec<&'a ObjectiveResult> {
+pub(super) fn unmet<'a>(
+    label: &str,
+    objectives: &'a [ObjectiveResult],
+) -> Vec<&'a ObjectiveResult> {
     let mut unmet: Vec<&ObjectiveResult> = Vec::new();
     for o in objectives.iter().filter(|o| o.contender == label && o.outcome != Outcome::Met) {
         if !unmet.iter().any(|it| it.subscription == o.subscription && it.metric == o.metric) {
@@ -127,17 +130,18 @@ fn falls_short(label: &str, objectives: &[ObjectiveResult]) -> Option<String> {
         }
     }
     // Objectives that one reason keeps from being judged stand together.
-    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    let mut reasons: Vec<(&str, &str, Vec<String>)> = Vec::new();
     for o in unmet.iter().filter(|o| o.outcome == Outcome::Unsupported) {
         let reason = o.reason.as_deref().unwrap_or("it does not have it");
-        let what = format!("{} at `{}`", o.metric.replace('_', " "), o.subscription);
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, all)) => all.push(what),
-            None => reasons.push((reason, vec![what])),
+        let at = format!("`{}`", o.subscription);
+        match reasons.iter_mut().find(|it| (it.0, it.1) == (reason, o.metric.as_str())) {
+            Some((.., all)) => all.push(at),
+            None => reasons.push((reason, &o.metric, vec![at])),
         }
     }
-    for (reason, all) in &reasons {
-        parts.push(format!("has nothing to judge {} by ({reason})", and(all)));
+    for (reason, metric, at) in &reasons {
+        let metric = metric.replace('_', " ");
+        parts.push(format!("cannot be judged by {metric} at {} ({reason})", and(at)));
     }
     (!parts.is_empty()).then(|| format!("{label} {}.", parts.join("; it ")))
 }
