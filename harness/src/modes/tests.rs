@@ -233,6 +233,20 @@ fn what_a_client_refused_without_a_broker_is_no_backlog() {
 }
 
 #[test]
+fn who_joins_late_is_behind_from_then_on_and_not_before() {
+    let mut scenario = Arc::unwrap_or_clone(scenario(Vec::new()));
+    let Role::Subscriber(subscription) = &mut scenario.populations[1].role else {
+        panic!("it reads");
+    };
+    subscription.joins_ns = 1_200_000_000;
+    let scenario = Arc::new(scenario);
+    let trial = accounted(&scenario, simulated(&scenario, 3), Mode::Sim, 3).trial;
+    assert!(trial.ledger.deliveries.delivered > 100, "{:?}", trial.ledger.deliveries);
+    let behind: Vec<u64> = trial.series.iter().map(|point| point.backlog).collect();
+    assert!(behind.iter().all(|waiting| *waiting < 10), "{behind:?}");
+}
+
+#[test]
 fn a_slow_reader_makes_its_messages_wait() {
     let fault = Fault {
         kind: FaultKind::SlowSubscriber {

@@ -7,16 +7,15 @@ use broker_contract::{
 };
 use hdrhistogram::Histogram;
 use lab_reports::record::{
-    AckProves, Deliveries, Durable, Fault, Generator, Ledger, Messages, Mode, Point, Setting,
+    AckProves, Deliveries, Durable, Fault, Generator, Ledger, Messages, Mode, Setting,
     SubscriptionLedger, Trial, Waste, Wire, WireThread, micros,
 };
-use lab_workloads::ledger::{
-    Account, Duty, Forgotten, Outage, Reconcile, Replay, ScopeAccount, SentLog,
-};
+use lab_workloads::ledger::{Account, Duty, Forgotten, Outage, Reconcile, Replay, ScopeAccount};
 use lab_workloads::plan::{Interest, Plan, Planned};
 use lab_workloads::scenario::model::{FaultKind, Scenario};
 
 use super::cast::Cast;
+use super::series::{gone, joins, series};
 use super::terms::{Terms, terms, undeclared};
 use super::{Calls, Handled, NodeCrash, RawTrial, Resources};
 use crate::measure::anatomy::{Anatomy, STAGES, Upward};
@@ -65,8 +64,6 @@ struct Redrawn<'a, C: Contender> {
     current: Option<Planned>,
     cast: &'a Cast,
     channel: String,
-    /// Copies asked about, per second of their intended time.
-    missing: Vec<u64>,
     contender: std::marker::PhantomData<C>,
 }
 
@@ -77,7 +74,6 @@ impl<'a, C: Contender> Redrawn<'a, C> {
             current: None,
             cast,
             channel: String::new(),
-            missing: Vec::new(),
             contender: std::marker::PhantomData,
         }
     }
@@ -93,13 +89,7 @@ impl<'a, C: Contender> Redrawn<'a, C> {
 
 impl<C: Contender> Replay for Redrawn<'_, C> {
     fn intended_ns(&mut self, number: u32) -> u64 {
-        let at_ns = self.seek(number).map_or(0, |op| op.at_ns);
-        let second = (at_ns / 1_000_000_000) as usize;
-        if self.missing.len() <= second {
-            self.missing.resize(second + 1, 0);
-        }
-        self.missing[second] += 1;
-        at_ns
+        self.seek(number).map_or(0, |op| op.at_ns)
     }
 
     fn owner(&mut self, scope: u32, number: u32) -> Option<u32> {
@@ -107,19 +97,6 @@ impl<C: Contender> Replay for Redrawn<'_, C> {
         let op = self.seek(number)?;
         self.plan.channel(&op, &mut self.channel);
         C::seat_of(&self.channel, seats)
-    }
-}
-
-/// Adds to `missing` the copies of messages that were refused: nobody waits for them.
-fn never_sent<C: Contender>(log: &SentLog, mut redrawn: Redrawn<'_, C>, missing: &mut Vec<u64>) {
-    for number in log.failed_numbers() {
-        let Some(op) = redrawn.seek(number) else { continue };
-        let second = (op.at_ns / 1_000_000_000) as usize;
-        if missing.len() <= second {
-            missing.resize(second + 1, 0);
-        }
-        let copies = (0..log.scopes()).filter(|scope| log.is_expected(*scope, number)).count();
-        missing[second] += copies as u64;
     }
 }
 
@@ -163,8 +140,8 @@ pub fn account<C: Contender>(
         replay: &mut redrawn,
     }
     .run();
-    let mut missing = redrawn.missing;
-    never_sent(&raw.sent.log, Redrawn::<C>::new(scenario, label.seed, &cast), &mut missing);
+    let gone =
+        gone(&raw, &joins(scenario, &interest), Plan::new(scenario, label.seed.fork("workload")));
 
     let instrument = label.canary.map(|canary| Instrument { lag: &raw.sent.tally.lag, canary });
     let mut by_subscription = BTreeMap::new();
@@ -220,7 +197,7 @@ pub fn account<C: Contender>(
         }),
         anatomy_samples: anatomy.as_ref().map_or(0, Anatomy::count),
         anatomy_mean_us: anatomy.as_ref().map(|anatomy| anatomy.means_us().iter().sum()),
-        series: series(&raw, &missing),
+        series: series(&raw, &gone),
         faults: faults(scenario, &raw),
         setup_s: Some(raw.setup.as_secs_f64()),
         ledger_by_subscription: subscription_ledgers(
@@ -587,35 +564,6 @@ fn wire(raw: &RawTrial) -> Option<Wire> {
         generator: thread(generator, generator_cpu_s),
         receivers: thread(receivers, receivers_cpu_s),
     })
-}
-
-fn series(raw: &RawTrial, missing: &[u64]) -> Vec<Point> {
-    let delivered = &raw.measured.seconds;
-    let sent = &raw.sent.tally.seconds;
-    let seconds = delivered.len().max(sent.len());
-    let (mut expected, mut arrived) = (0_u64, 0_u64);
-    (0..seconds)
-        .map(|second| {
-            let s = sent.get(second).copied().unwrap_or_default();
-            let d = delivered.get(second).cloned().unwrap_or_default();
-            // Copies that never came are not waited for.
-            let gone = missing.get(second).copied().unwrap_or(0);
-            expected += s.expected.saturating_sub(gone);
-            arrived += d.delivered;
-            let some = |ns: u64| (d.delivered > 0).then(|| micros(ns));
-            Point {
-                t_s: second as f64,
-                offered: s.offered,
-                sent: s.sent,
-                acked: s.acked,
-                delivered: d.delivered,
-                p50_us: some(d.p50_ns),
-                p99_us: some(d.p99_ns),
-                max_us: some(d.max_ns),
-                backlog: expected.saturating_sub(arrived),
-            }
-        })
-        .collect()
 }
 
 fn faults(scenario: &Scenario, raw: &RawTrial) -> Vec<Fault> {

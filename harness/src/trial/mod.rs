@@ -29,6 +29,7 @@ pub mod away;
 pub mod cast;
 pub mod consumers;
 pub mod sender;
+mod series;
 pub mod terms;
 
 /// What a mode hands over when a trial has ended. Times are nanoseconds on the

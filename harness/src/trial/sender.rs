@@ -15,6 +15,7 @@ use lab_workloads::scenario::model::{Role, Scenario};
 use rustc_hash::FxHashMap;
 
 use super::cast::{Cast, number_ticket};
+use super::series::joins;
 use crate::measure::meters::{Pair, Window, histogram, record};
 
 /// One second of sending.
@@ -26,7 +27,8 @@ pub struct SentSecond {
     pub sent: u64,
     /// Acknowledgements (or answers) that came in it.
     pub acked: u64,
-    /// Copies that must arrive, of what was intended in it.
+    /// Copies that are owed from it on: of what was intended in it, or earlier for
+    /// those who join in it.
     pub expected: u64,
 }
 
@@ -34,6 +36,8 @@ pub struct SentSecond {
 #[derive(Debug)]
 pub struct Sender {
     plan: Plan,
+    /// When each scope begins to be owed anything.
+    joins_ns: Vec<u64>,
     interest: Arc<Interest>,
     cast: Arc<Cast>,
     window: Window,
@@ -123,6 +127,7 @@ impl Sender {
         Sender {
             plan: Plan::new(scenario, seed),
             sent: SentLog::new(interest.scopes()),
+            joins_ns: joins(scenario, &interest),
             interest,
             cast,
             window: Window::new(scenario),
@@ -192,14 +197,15 @@ impl Sender {
 
         self.sent.attempt(op.number);
         let (sent, mut expected) = (&mut self.sent, 0);
+        let (seconds, joins_ns) = (&mut self.tally.seconds, &self.joins_ns);
         self.interest.expected(&self.plan, op, &mut |scope| {
+            second(seconds, op.at_ns.max(joins_ns[scope as usize])).expected += 1;
             sent.expect(scope, op.number);
             expected += 1;
         });
         self.owed += expected;
         record(&mut self.tally.lag, lag_ns);
         second(&mut self.tally.seconds, op.at_ns).offered += 1;
-        second(&mut self.tally.seconds, op.at_ns).expected += expected;
         second(&mut self.tally.seconds, now_ns).sent += 1;
         if self.window.holds(op.at_ns) {
             self.tally.sent_in_window += 1;

@@ -1,6 +1,7 @@
 //! The publishing half of the ledger.
 
-use super::numbers::{Numbers, Words};
+use super::numbers::{Numbers, PAGE, WORDS, Words};
+use super::seen::SeenLog;
 
 /// How an attempt to publish ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,11 +94,6 @@ impl SentLog {
         self.failed.len()
     }
 
-    /// Messages that definitely failed, in ascending order.
-    pub fn failed_numbers(&self) -> impl Iterator<Item = u32> + '_ {
-        self.failed.iter()
-    }
-
     /// Of these, sent with nothing to be heard.
     pub fn unacked(&self) -> u64 {
         self.sent.len()
@@ -121,6 +117,32 @@ impl SentLog {
     /// Whether `scope` was to receive message `number`.
     pub fn is_expected(&self, scope: u32, number: u32) -> bool {
         self.expected[scope as usize].contains(number)
+    }
+
+    /// Copies that were to come, whatever became of the attempts, and that `seen`
+    /// does not have, as number and scope.
+    ///
+    /// # Panics
+    /// If `seen` is over fewer scopes.
+    pub fn missing(&self, seen: &SeenLog) -> Vec<(u32, u32)> {
+        let mut out = Vec::new();
+        let (mut wanted, mut found) = (Box::new([0; WORDS]), Box::new([0; WORDS]));
+        for (scope, expected) in (0..).zip(&self.expected) {
+            let came = &seen.scope(scope).numbers;
+            for page in (0..expected.pages()).filter(|page| !expected.same_page(came, *page)) {
+                expected.read_page(page, &mut wanted);
+                came.read_page(page, &mut found);
+                for (word, (wanted, found)) in (0..).zip(wanted.iter().zip(found.iter())) {
+                    let mut left = wanted & !found;
+                    while left != 0 {
+                        let low = word * 64 + left.trailing_zeros();
+                        out.push((page as u32 * PAGE + low, scope));
+                        left &= left - 1;
+                    }
+                }
+            }
+        }
+        out
     }
 
     /// Bytes on the heap.
@@ -169,5 +191,32 @@ impl Endings {
             unacked: words(),
             unknown: words(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use broker_contract::Identity;
+
+    use super::*;
+
+    #[test]
+    fn what_was_to_come_and_did_not_is_missing_from_its_scope() {
+        let (mut log, mut seen) = (SentLog::new(2), SeenLog::new(2));
+        for number in 0..70_000 {
+            log.attempt(number);
+            for scope in 0..2 {
+                log.expect(scope, number);
+                if number != 65_537 + scope {
+                    let (producer, sequence, key) = (0, number, 0);
+                    let identity =
+                        Identity { producer, sequence, number, key, intended_ns: 0, lag_ns: 0 };
+                    seen.record(scope, identity, false);
+                }
+            }
+        }
+        assert_eq!(log.missing(&seen), [(65_537, 0), (65_538, 1)]);
+        log.expect(0, 3);
+        assert_eq!(log.missing(&SeenLog::new(2)).len(), 140_000);
     }
 }
