@@ -1,10 +1,14 @@
 """Sessions of redis-py and nats-py with `lab serve`.
 
-Usage: REDIS_PORT NATS_PORT GUARDED_PORT; the guarded bus asks for the password
-`secret` and has a user `reader` (password `read`) that may only subscribe to news.*
+Usage: REDIS_PORT NATS_PORT GUARDED_PORT SECURE_REDIS_PORT SECURE_NATS_PORT
+SEALED_REDIS_PORT FOLDER; the guarded bus asks for the password `secret` and has a user
+`reader` (password `read`) that may only subscribe to news.* The secure servers speak
+TLS; the sealed bus is guarded, speaks TLS and asks for a certificate. The folder has
+ca.pem, client.pem and client.key.
 """
 
 import asyncio
+import ssl
 import sys
 
 import nats
@@ -45,8 +49,8 @@ def in_force(pubsub, count):
     sys.exit("a subscription was not confirmed")
 
 
-def bus(port, protocol):
-    client = redis.Redis(port=port, protocol=protocol, decode_responses=True)
+def bus(protocol, **to):
+    client = redis.Redis(protocol=protocol, decode_responses=True, **to)
     pubsub = client.pubsub()
     pubsub.subscribe("news.a")
     pubsub.psubscribe("news.*")
@@ -81,10 +85,10 @@ def bus(port, protocol):
     client.close()
 
 
-def cut_and_back(port, protocol):
+def cut_and_back(protocol, **to):
     """A subscriber that is killed connects again by itself, and so is one that did
     not read and was cut at the limit of its buffer."""
-    client = redis.Redis(port=port, protocol=protocol)
+    client = redis.Redis(protocol=protocol, **to)
     pubsub = client.pubsub()
     pubsub.subscribe("back")
     in_force(pubsub, 1)
@@ -113,9 +117,9 @@ def cut_and_back(port, protocol):
     client.close()
 
 
-def guarded(port, protocol):
+def guarded(protocol, **to):
     def as_user(**who):
-        return redis.Redis(port=port, protocol=protocol, decode_responses=True, **who)
+        return redis.Redis(protocol=protocol, decode_responses=True, **to, **who)
 
     refused("nobody", redis.AuthenticationError, lambda: as_user().ping())
     refused("wrong", redis.AuthenticationError, lambda: as_user(password="wrong").ping())
@@ -148,8 +152,8 @@ async def heard(pubsub):
     sys.exit("no message came")
 
 
-async def bus_async(port, protocol):
-    client = redis.asyncio.Redis(port=port, protocol=protocol, decode_responses=True)
+async def bus_async(protocol, **to):
+    client = redis.asyncio.Redis(protocol=protocol, decode_responses=True, **to)
     async with client.pubsub() as pubsub:
         await pubsub.subscribe("async")
         await pubsub.psubscribe("a*")
@@ -180,8 +184,8 @@ async def bus_async(port, protocol):
     await client.aclose()
 
 
-async def guarded_async(port):
-    reader = redis.asyncio.Redis(port=port, username="reader", password="read")
+async def guarded_async(**to):
+    reader = redis.asyncio.Redis(username="reader", password="read", **to)
     try:
         await reader.publish("news.a", "x")
         sys.exit("a reader published")
@@ -190,8 +194,8 @@ async def guarded_async(port):
     await reader.aclose()
 
 
-async def subjects(port):
-    client = await nats.connect(f"nats://127.0.0.1:{port}")
+async def subjects(port, tls=None):
+    client = await nats.connect(f"nats://localhost:{port}", tls=tls)
     seen = {"all": 0, "group": 0}
 
     async def count(name):
@@ -247,11 +251,51 @@ async def large(client):
     return False
 
 
-redis_port, nats_port, guarded_port = map(int, sys.argv[1:4])
-for version in (2, 3):
-    bus(redis_port, version)
-    cut_and_back(redis_port, version)
-    guarded(guarded_port, version)
-    asyncio.run(bus_async(redis_port, version))
-asyncio.run(guarded_async(guarded_port))
+async def strangers(nats_port, redis_port):
+    """Whoever does not check certificates, or does not know who signs them."""
+    knows_nobody = redis.asyncio.Redis(host="localhost", port=redis_port, ssl=True)
+    try:
+        await knows_nobody.ping()
+        sys.exit("a certificate of nobody's was taken")
+    except redis.ConnectionError as error:
+        same("why", True, "certificate" in str(error).lower())
+    await knows_nobody.aclose()
+
+    async def ignore(_error):
+        pass
+
+    for tls in (None, ssl.create_default_context()):
+        try:
+            await nats.connect(f"nats://localhost:{nats_port}", tls=tls, error_cb=ignore,
+                               allow_reconnect=False, connect_timeout=5)
+            sys.exit("a certificate of nobody's was taken")
+        except (OSError, asyncio.TimeoutError, nats.errors.Error):
+            pass
+
+
+def sealed(**to):
+    """A password is not enough where a certificate is asked for."""
+    client = redis.Redis(password="secret", **to)
+    refused("no certificate", redis.ConnectionError, client.ping)
+    client.close()
+
+
+redis_port, nats_port, guarded_port, secure_port, secure_nats, sealed_port = map(
+    int, sys.argv[1:7])
+folder = sys.argv[7]
+checked = {"host": "localhost", "ssl": True, "ssl_ca_certs": f"{folder}/ca.pem"}
+shown = {"ssl_certfile": f"{folder}/client.pem", "ssl_keyfile": f"{folder}/client.key"}
+for to, to_guarded in (
+    ({"port": redis_port}, {"port": guarded_port}),
+    ({"port": secure_port, **checked}, {"port": sealed_port, **checked, **shown}),
+):
+    for version in (2, 3):
+        bus(version, **to)
+        cut_and_back(version, **to)
+        guarded(version, **to_guarded)
+        asyncio.run(bus_async(version, **to))
+    asyncio.run(guarded_async(**to_guarded))
+sealed(port=sealed_port, **checked)
 asyncio.run(subjects(nats_port))
+asyncio.run(subjects(secure_nats, ssl.create_default_context(cafile=f"{folder}/ca.pem")))
+asyncio.run(strangers(secure_nats, secure_port))

@@ -1,13 +1,18 @@
-//! Sessions of redis-rs with `lab serve`. Usage: REDIS_PORT GUARDED_PORT; the guarded
-//! bus asks for the password `secret` and has a user `reader` (password `read`) that
-//! may only subscribe to news.*
+//! Sessions of redis-rs with `lab serve`. Usage: REDIS_PORT GUARDED_PORT SECURE_PORT
+//! SEALED_PORT FOLDER; the guarded bus asks for the password `secret` and has a user
+//! `reader` (password `read`) that may only subscribe to news.* The secure one speaks
+//! TLS; the sealed one is guarded, speaks TLS and asks for a certificate. The folder
+//! has ca.pem, client.pem and client.key.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use redis::{Client, Commands as _, Connection, PushInfo, PushKind, RedisResult, Value};
+use redis::{
+    Client, ClientTlsConfig, Commands as _, Connection, PushInfo, PushKind, RedisResult,
+    TlsCertificates, Value,
+};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -15,8 +20,21 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 const LONG: Duration = Duration::from_secs(10);
 const LIMIT: &str = "client-output-buffer-limit";
 
-fn client(port: &str, who: &str, protocol: &str) -> RedisResult<Client> {
-    Client::open(format!("redis://{who}127.0.0.1:{port}/?protocol={protocol}"))
+/// A server of the bus, and what it takes to get in.
+struct Bus {
+    port: String,
+    tls: Option<TlsCertificates>,
+}
+
+impl Bus {
+    fn client(&self, who: &str, protocol: &str) -> RedisResult<Client> {
+        let Bus { port, tls } = self;
+        let rest = format!("{who}localhost:{port}/?protocol={protocol}");
+        match tls {
+            None => Client::open(format!("redis://{rest}")),
+            Some(tls) => Client::build_with_tls(format!("rediss://{rest}"), tls.clone()),
+        }
+    }
 }
 
 /// Waits until something holds that another connection has asked for.
@@ -38,10 +56,10 @@ fn subscribers(conn: &mut Connection, channel: &str) -> RedisResult<i64> {
 }
 
 /// The blocking client: subscribe, pattern, pipeline, transaction, errors.
-fn blocking(port: &str, protocol: &str) -> Outcome {
-    let client = client(port, "", protocol)?;
+fn blocking(bus: &Bus, protocol: &str) -> Outcome {
+    let client = bus.client("", protocol)?;
     let mut conn = client.get_connection()?;
-    let mut listening = Client::open(format!("redis://127.0.0.1:{port}/"))?.get_connection()?;
+    let mut listening = bus.client("", "resp2")?.get_connection()?;
     let mut pubsub = listening.as_pubsub();
     pubsub.set_read_timeout(Some(LONG))?;
     pubsub.subscribe("rs.a")?;
@@ -74,9 +92,9 @@ fn blocking(port: &str, protocol: &str) -> Outcome {
 }
 
 /// Version 3, where pushes come beside replies: all three kinds on one connection.
-fn pushes(port: &str) -> Outcome {
-    let mut conn = client(port, "", "resp3")?.get_connection()?;
-    let mut other = client(port, "", "resp3")?.get_connection()?;
+fn pushes(bus: &Bus) -> Outcome {
+    let mut conn = bus.client("", "resp3")?.get_connection()?;
+    let mut other = bus.client("", "resp3")?.get_connection()?;
     let (sender, pushed) = mpsc::channel::<PushInfo>();
     conn.set_push_sender(sender);
     conn.subscribe_resp3("push.a")?;
@@ -107,8 +125,8 @@ fn pushes(port: &str) -> Outcome {
 }
 
 /// A subscriber that does not read is cut at the limit, and nobody else is.
-fn slow(port: &str) -> Outcome {
-    let client = client(port, "", "resp2")?;
+fn slow(bus: &Bus) -> Outcome {
+    let client = bus.client("", "resp2")?;
     let mut conn = client.get_connection()?;
     let before: BTreeMap<String, String> =
         redis::cmd("CONFIG").arg("GET").arg(LIMIT).query(&mut conn)?;
@@ -138,20 +156,23 @@ fn slow(port: &str) -> Outcome {
 }
 
 /// Passwords and what a user may.
-fn guarded(port: &str, protocol: &str) -> Outcome {
-    let refused = client(port, "", protocol)?.get_connection().and_then(|mut conn| conn.ping());
+fn guarded(bus: &Bus, protocol: &str) -> Outcome {
+    let refused = bus.client("", protocol)?.get_connection().and_then(|mut conn| conn.ping());
     let refused: RedisResult<String> = refused;
     assert!(refused.is_err(), "nobody is let in without a password");
-    let error = match client(port, ":wrong@", protocol)?.get_connection() {
+    let error = match bus.client(":wrong@", protocol)?.get_connection() {
         Ok(_) => return Err("a wrong password was taken".into()),
         Err(error) => error,
     };
-    assert_eq!(error.code(), Some("WRONGPASS"), "{error}");
-    let mut admin = client(port, ":secret@", protocol)?.get_connection()?;
-    let mut reader = client(port, "reader:read@", protocol)?.get_connection()?;
+    // Where it sends AUTH itself, the client has an error of its own for the answer.
+    let is_told =
+        error.code() == Some("WRONGPASS") || error.kind() == redis::ErrorKind::AuthenticationFailed;
+    assert!(is_told, "{error}");
+    let mut admin = bus.client(":secret@", protocol)?.get_connection()?;
+    let mut reader = bus.client("reader:read@", protocol)?.get_connection()?;
     let refused: RedisResult<i64> = reader.publish("news.a", "x");
     assert_eq!(refused.expect_err("may not").code(), Some("NOPERM"));
-    let mut listening = client(port, "reader:read@", "resp2")?.get_connection()?;
+    let mut listening = bus.client("reader:read@", "resp2")?.get_connection()?;
     let mut pubsub = listening.as_pubsub();
     pubsub.set_read_timeout(Some(LONG))?;
     pubsub.subscribe("news.a")?;
@@ -164,7 +185,7 @@ fn guarded(port: &str, protocol: &str) -> Outcome {
     redis::cmd("ACL")
         .arg(&["SETUSER", "rs", "on", ">rs", "&rs.*", "+publish", "+hello", "+client"])
         .exec(&mut admin)?;
-    let mut writer = client(port, "rs:rs@", protocol)?.get_connection()?;
+    let mut writer = bus.client("rs:rs@", protocol)?.get_connection()?;
     let heard: i64 = writer.publish("rs.a", "x")?;
     assert_eq!(heard, 0);
     let removed: i64 = redis::cmd("ACL").arg("DELUSER").arg("rs").query(&mut admin)?;
@@ -175,8 +196,8 @@ fn guarded(port: &str, protocol: &str) -> Outcome {
 }
 
 /// tokio: one connection for many tasks, and a subscriber of its own.
-async fn tokio_client(port: &str, protocol: &str) -> Outcome {
-    let client = client(port, "", protocol)?;
+async fn tokio_client(bus: &Bus, protocol: &str) -> Outcome {
+    let client = bus.client("", protocol)?;
     let conn = client.get_multiplexed_async_connection().await?;
     let mut pubsub = client.get_async_pubsub().await?;
     pubsub.subscribe("tokio.a").await?;
@@ -214,8 +235,8 @@ async fn tokio_client(port: &str, protocol: &str) -> Outcome {
 }
 
 /// A managed connection that is killed comes back, and so do its subscriptions.
-async fn reconnects(port: &str) -> Outcome {
-    let client = client(port, "", "resp3")?;
+async fn reconnects(bus: &Bus) -> Outcome {
+    let client = bus.client("", "resp3")?;
     let mut other = client.get_multiplexed_async_connection().await?;
     let (sender, mut pushed) = tokio::sync::mpsc::unbounded_channel::<PushInfo>();
     let config = redis::aio::ConnectionManagerConfig::new()
@@ -248,16 +269,43 @@ async fn reconnects(port: &str) -> Outcome {
     }
 }
 
+/// Without the right certificates nobody gets in.
+fn sealed(bus: &Bus) -> Outcome {
+    let root_cert = bus.tls.as_ref().and_then(|tls| tls.root_cert.clone());
+    for root_cert in [root_cert, None] {
+        let tls = Some(TlsCertificates { client_tls: None, root_cert });
+        let bare = Bus { port: bus.port.clone(), tls };
+        // With version 1.3 a client may hear only after its first command.
+        let asked = bare.client(":secret@", "resp2")?.get_connection();
+        let asked: RedisResult<String> = asked.and_then(|mut conn| conn.ping());
+        assert!(asked.is_err(), "somebody came without a certificate");
+    }
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Outcome {
-    let ports: Vec<String> = std::env::args().skip(1).collect();
-    let [port, guarded_port] = &ports[..] else { return Err("two ports".into()) };
-    for protocol in ["resp2", "resp3"] {
-        blocking(port, protocol)?;
-        guarded(guarded_port, protocol)?;
-        tokio_client(port, protocol).await?;
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [open, guarded_port, secure, sealed_port, folder] = &args[..] else {
+        return Err("four ports and a folder".into());
+    };
+    let file = |name: &str| std::fs::read(format!("{folder}/{name}"));
+    let client_tls =
+        Some(ClientTlsConfig { client_cert: file("client.pem")?, client_key: file("client.key")? });
+    let root_cert = Some(file("ca.pem")?);
+    let shown = TlsCertificates { client_tls, root_cert: root_cert.clone() };
+    let checked = TlsCertificates { client_tls: None, root_cert };
+    let bus = |port: &String, tls| Bus { port: port.clone(), tls };
+    let doors = [bus(guarded_port, None), bus(sealed_port, Some(shown))];
+    for (bus, guarded_bus) in [bus(open, None), bus(secure, Some(checked))].iter().zip(&doors) {
+        for protocol in ["resp2", "resp3"] {
+            blocking(bus, protocol)?;
+            guarded(guarded_bus, protocol)?;
+            tokio_client(bus, protocol).await?;
+        }
+        pushes(bus)?;
+        slow(bus)?;
+        reconnects(bus).await?;
     }
-    pushes(port)?;
-    slow(port)?;
-    reconnects(port).await
+    sealed(&doors[1])
 }
