@@ -68,12 +68,15 @@
 //! **To run the cases in another mode,** implement [`Arena`] for its driver and
 //! call [`run_cases_in`].
 //!
+//! [`codecs`] is what the tests of every codec share.
+//!
 //! **What it never does.** It measures nothing, and it knows no contender.
 //!
 //! **Where to start reading.** [`Arena`], then [`VirtualArena`], then the cases.
 
 mod arena;
 pub mod cases;
+pub mod codecs;
 mod virtual_time;
 
 pub use arena::{Arena, ClientId};

@@ -3,44 +3,13 @@
 
 use std::sync::Arc;
 
-use broker_contract::{Codec, Decoder, Frame, FrameError, Step};
+use broker_contract::{Codec, FrameError};
+use broker_testkit::codecs::{decode, written_down, written_up};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
 use crate::frame::{ConnectOptions, Info, Message, ServerInfo};
-
-/// Feeds `bytes` in pieces that end at `cuts` and returns the frames, and the
-/// error that ended it, if one did.
-fn decode<D: Decoder>(
-    mut decoder: D,
-    bytes: &[u8],
-    cuts: &[usize],
-) -> (Vec<D::Frame>, Option<FrameError>) {
-    let mut frames = Vec::new();
-    let mut start = 0;
-    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
-    ends.push(bytes.len());
-    ends.sort_unstable();
-    for end in ends {
-        loop {
-            match decoder.decode(&bytes[start..end]) {
-                Ok(Step::Frame { frame, used }) => {
-                    assert!(used > 0 && start + used <= end, "a frame takes what is there");
-                    frames.push(frame);
-                    start += used;
-                }
-                Ok(Step::More { used }) => {
-                    assert!(start + used <= end, "only what is there is used");
-                    start += used;
-                    break;
-                }
-                Err(error) => return (frames, Some(error)),
-            }
-        }
-    }
-    (frames, None)
-}
 
 fn up(bytes: &[u8]) -> (Vec<Up>, Option<FrameError>) {
     decode(NatsText::default().up_decoder(), bytes, &[])
@@ -138,26 +107,6 @@ fn some_down() -> impl Strategy<Value = Down> {
     ]
 }
 
-fn written_up(frames: &[Up]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for frame in frames {
-        let before = bytes.len();
-        NatsText::encode_up(frame, &mut bytes);
-        assert_eq!(bytes.len() - before, frame.wire_len(), "{frame:?}");
-    }
-    bytes
-}
-
-fn written_down(frames: &[Down]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for frame in frames {
-        let before = bytes.len();
-        NatsText::encode_down(frame, &mut bytes);
-        assert_eq!(bytes.len() - before, frame.wire_len(), "{frame:?}");
-    }
-    bytes
-}
-
 /// Bytes that look like the protocol, more or less.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
@@ -194,7 +143,7 @@ proptest! {
         frames in vec(some_up(), 1..6),
         cuts in vec(any::<usize>(), 0..12),
     ) {
-        let bytes = written_up(&frames);
+        let bytes = written_up::<NatsText>(&frames);
         let (read, error) = decode(NatsText::default().up_decoder(), &bytes, &cuts);
         prop_assert_eq!(error, None);
         prop_assert_eq!(read, frames);
@@ -205,7 +154,7 @@ proptest! {
         frames in vec(some_down(), 1..6),
         cuts in vec(any::<usize>(), 0..12),
     ) {
-        let bytes = written_down(&frames);
+        let bytes = written_down::<NatsText>(&frames);
         let (read, error) = decode(NatsText::default().down_decoder(), &bytes, &cuts);
         prop_assert_eq!(error, None);
         prop_assert_eq!(read, frames);
@@ -230,7 +179,7 @@ fn a_client_without_headers_gets_the_payload_alone() {
     let message = Message::new(b"a", b"r", b"NATS/1.0\r\n\r\n", b"xy");
     let frames = [Down::message(7, true, message.clone()), Down::message(7, false, message)];
     let text = b"MSG a 7 r 2\r\nxy\r\nHMSG a 7 r 12 14\r\nNATS/1.0\r\n\r\nxy\r\n";
-    assert_eq!(written_down(&frames), text);
+    assert_eq!(written_down::<NatsText>(&frames), text);
     assert!(!NatsText::same_bytes(&frames[0], &frames[1]));
     assert!(NatsText::same_bytes(&frames[0], &frames[0].clone()));
 }

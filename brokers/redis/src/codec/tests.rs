@@ -1,44 +1,13 @@
 //! Any split of the bytes gives the same frames, what is written reads back, a
 //! frame is as long as it says, and no bytes whatever do harm.
 
-use broker_contract::{Codec, Decoder, Frame, FrameError, Sink, Step};
+use broker_contract::{Codec, Decoder, FrameError, Sink, Step};
+use broker_testkit::codecs::{decode, written_down, written_up};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
 use crate::frame::{Body, Change, Kind, Proto, Reply, Text, Verb, text, texts};
-
-/// Feeds `bytes` in pieces that end at `cuts` and returns the frames, and the
-/// error that ended it, if one did.
-fn decode<D: Decoder>(
-    mut decoder: D,
-    bytes: &[u8],
-    cuts: &[usize],
-) -> (Vec<D::Frame>, Option<FrameError>) {
-    let mut frames = Vec::new();
-    let mut start = 0;
-    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
-    ends.push(bytes.len());
-    ends.sort_unstable();
-    for end in ends {
-        loop {
-            match decoder.decode(&bytes[start..end]) {
-                Ok(Step::Frame { frame, used }) => {
-                    assert!(used > 0 && start + used <= end, "a frame takes what is there");
-                    frames.push(frame);
-                    start += used;
-                }
-                Ok(Step::More { used }) => {
-                    assert!(start + used <= end, "only what is there is used");
-                    start += used;
-                    break;
-                }
-                Err(error) => return (frames, Some(error)),
-            }
-        }
-    }
-    (frames, None)
-}
 
 fn up(bytes: &[u8]) -> (Vec<Up>, Option<FrameError>) {
     decode(Resp::default().up_decoder(), bytes, &[])
@@ -129,26 +98,6 @@ fn some_down() -> impl Strategy<Value = Down> {
     ]
 }
 
-fn written_up(frames: &[Up]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for frame in frames {
-        let before = bytes.len();
-        Resp::encode_up(frame, &mut bytes);
-        assert_eq!(bytes.len() - before, frame.wire_len(), "{frame:?}");
-    }
-    bytes
-}
-
-fn written_down(frames: &[Down]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for frame in frames {
-        let before = bytes.len();
-        Resp::encode_down(frame, &mut bytes);
-        assert_eq!(bytes.len() - before, frame.wire_len(), "{frame:?}");
-    }
-    bytes
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -157,7 +106,7 @@ proptest! {
         frames in vec(some_up(), 1..6),
         cuts in vec(any::<usize>(), 0..12),
     ) {
-        let bytes = written_up(&frames);
+        let bytes = written_up::<Resp>(&frames);
         let (read, error) = decode(Resp::default().up_decoder(), &bytes, &cuts);
         prop_assert_eq!(error, None);
         prop_assert_eq!(read, frames);
@@ -170,7 +119,7 @@ proptest! {
     ) {
         // What a reply looks like may be a push: that is the protocol's own
         // ambiguity in RESP2, which these texts do not run into.
-        let bytes = written_down(&frames);
+        let bytes = written_down::<Resp>(&frames);
         let (read, error) = decode(Resp::default().down_decoder(), &bytes, &cuts);
         prop_assert_eq!(error, None);
         prop_assert_eq!(read, frames);
@@ -201,7 +150,7 @@ proptest! {
             other => other,
         };
         if Resp::same_bytes(&one, &other) {
-            prop_assert_eq!(written_down(&[one]), written_down(&[other]));
+            prop_assert_eq!(written_down::<Resp>(&[one]), written_down::<Resp>(&[other]));
         } else {
             let alike = matches!(
                 (&one, &other),
@@ -289,7 +238,7 @@ fn what_reads_back_as_something_else_is_as_long_as_it_says() {
         ),
     ];
     for (frame, written) in cases {
-        assert_eq!(written_down(&[frame]), written.as_bytes());
+        assert_eq!(written_down::<Resp>(&[frame]), written.as_bytes());
     }
 }
 
@@ -316,6 +265,6 @@ fn a_large_payload_is_shared_and_a_small_one_is_not() {
         let mut out = Shares::default();
         Resp::encode_down(&frame, &mut out);
         assert_eq!(out.1, shared);
-        assert_eq!(out.0, written_down(&[frame]));
+        assert_eq!(out.0, written_down::<Resp>(&[frame]));
     }
 }
