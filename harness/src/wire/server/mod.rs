@@ -374,6 +374,8 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
     fn readable(&mut self, conn: u32, ends: bool) {
         let Some(Some(slot)) = self.slots.get_mut(conn as usize) else { return };
         self.counts.reads_total += 1;
+        // The system says it once, however many reads are left until the end.
+        slot.is_ending |= ends;
         match slot.link.read(&mut self.buf) {
             Got::Nothing => {}
             Got::End => self.gone(conn, true),
@@ -386,7 +388,9 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
                 // A short read says that nothing more was there, except the end.
                 let is_full = len == self.buf.len();
                 if let Some(slot) = self.slot(conn)
-                    && (is_full || ends || slot.link.stream.tls().is_some_and(TlsStream::has_more))
+                    && (is_full
+                        || slot.is_ending
+                        || slot.link.stream.tls().is_some_and(TlsStream::has_more))
                     && !std::mem::replace(&mut slot.is_hot, true)
                 {
                     self.hot.push(conn);

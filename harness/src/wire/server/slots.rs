@@ -25,6 +25,9 @@ pub(super) struct Slot<D> {
     ended: Option<Ended>,
     /// Whether what it says is no longer listened to.
     pub is_deaf: bool,
+    /// Whether the peer has ended its half: the end is to be read after all that
+    /// came before it.
+    pub is_ending: bool,
     /// Whether its last byte was written, and the peer was told so.
     has_ended: bool,
     /// Whether the node asks it, or has asked it, who it is.
@@ -51,6 +54,7 @@ impl<C: Codec, W: Watcher<C::Broker>> Server<C, W> {
             is_closing: false,
             ended: None,
             is_deaf: false,
+            is_ending: false,
             has_ended: false,
             is_guarded: false,
             is_dirty: false,

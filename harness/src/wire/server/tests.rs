@@ -144,6 +144,32 @@ fn a_peer_that_closes_its_half_still_gets_its_answers() {
 }
 
 #[test]
+fn an_end_behind_more_than_one_read_is_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bus");
+    let boot = Boot { seed: SeedStream::new(1), node: NodeId(0), peers: vec![NodeId(0)] };
+    let (config, places) = (RedisConfig::default(), [Place::Unix(path.clone())]);
+    let (limits, codec) = (Limits::default(), Resp::default());
+    let server = Server::open(codec, &config, boot, &places, limits, Instant::now(), Unwatched)
+        .expect("the path is free");
+    // Everything is there before the server looks for the first time, so that it
+    // hears of the bytes and of the end together, and nothing is answered that would
+    // make the system tell of the end again.
+    let mut peer = UnixStream::connect(&path).expect("it listens");
+    peer.set_read_timeout(Some(LONG)).expect("set");
+    say(&mut peer, &format!("CLIENT REPLY OFF\r\n{}", "PING\r\n".repeat(12_000)));
+    peer.shutdown(Shutdown::Write).expect("half closed");
+    let handle = server.handle();
+    let thread = std::thread::spawn(move || server.run());
+    let mut answers = String::new();
+    peer.read_to_string(&mut answers).expect("a proper end");
+    assert_eq!(answers, "");
+    handle.stop();
+    let (counts, _) = thread.join().expect("no panic").expect("no error");
+    assert_eq!((counts.ended_by(Ended::Peer), counts.connections), (1, 0));
+}
+
+#[test]
 fn a_subscriber_that_does_not_read_is_cut_and_others_go_on() {
     let mut config = RedisConfig::default();
     config.pubsub.hard_bytes = 4 << 20;
