@@ -9,11 +9,13 @@
 #[path = "../../brokers/testkit/tests/common/mod.rs"]
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use broker_contract::{Client, Codec, Contender, Feature, units};
+use broker_contract::{Client, Codec, Configured, Contender, Feature, units};
 use broker_nats::codec::NatsText;
 use broker_redis::codec::Resp;
+use broker_redis::frame::Proto;
 use broker_testkit::cases::{CASE_FILES, Case, CaseSetup, parse_cases};
 use broker_testkit::{all_cases, run_cases_in};
 use common::*;
@@ -137,9 +139,18 @@ fn every_claim_holds_over_tcp<C: Contender, K>(codec: &K)
 where
     K: Codec<Broker = <C::Client as Client>::Broker>,
 {
+    every_claim_holds_over_tcp_with::<C, K>(codec, |_| {});
+}
+
+/// The same with clients or a node that are told something more.
+fn every_claim_holds_over_tcp_with<C: Contender, K>(codec: &K, more: fn(&mut Configured<C>))
+where
+    K: Codec<Broker = <C::Client as Client>::Broker>,
+{
     let stores = C::profile().claim(Feature::PublishAck).is_available();
     let cases = chosen_for_tcp(stores);
-    let report = run_cases_in::<C, _>(&cases, |setup: CaseSetup<'_, C>| {
+    let report = run_cases_in::<C, _>(&cases, |mut setup: CaseSetup<'_, C>| {
+        more(&mut setup.configured);
         tcp_arena::<C, K>(codec.clone(), setup.configured, setup.seed)
     });
     println!("{report}");
@@ -160,6 +171,16 @@ fn every_claim_of_jetstream_holds_over_tcp() {
 #[test]
 fn every_claim_of_redis_pubsub_holds_over_tcp() {
     every_claim_holds_over_tcp::<broker_redis::RedisPubSub, _>(&Resp::default());
+}
+
+#[test]
+fn every_claim_of_redis_pubsub_holds_over_tcp_with_resp3() {
+    every_claim_holds_over_tcp_with::<broker_redis::RedisPubSub, _>(
+        &Resp::default(),
+        |configured| {
+            Arc::make_mut(&mut configured.client).proto = Proto::Resp3;
+        },
+    );
 }
 
 /// The arena itself: what the testkit's broken buses do wrong is seen here too.
