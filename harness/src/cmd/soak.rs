@@ -1,17 +1,20 @@
-//! `lab soak`: random small scenarios with random faults, in virtual time.
+//! `lab soak`: random small scenarios with random faults, in virtual time; and peers
+//! that break the rules of real sockets.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
+use broker_contract::units::parse_duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::run::specs;
 use crate::exit::{CliError, Exit};
-use crate::soak::report;
 use crate::soak::search::{Account, Wanted, search};
+use crate::soak::{report, sockets};
 use crate::{session, term};
 
 const EXAMPLES: &str = "\
@@ -22,6 +25,8 @@ Examples:
       one seed again, as a failure's report names it
   lab soak --seeds 500 --out found
       writes the scenario of each failure to a folder; `lab run` plays it
+  lab soak --sockets --duration 10m
+      peers that break the rules at the servers of `lab serve`, over TCP
 
 Exit codes: 0 no promise was seen broken, and every rare event was reached;
 4 no promise was seen broken, but the search was weak: a rare event that it
@@ -61,6 +66,18 @@ pub struct SoakCli {
     /// Write the scenario of each failure to this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Search the servers of `lab serve` instead: malformed, half-sent, slow and
+    /// vanishing peers over TCP, beside clients that must be served and lose nothing
+    #[arg(long, conflicts_with_all = ["seeds", "from", "contenders", "jobs", "twice_every",
+          "damages", "shrink", "out"])]
+    sockets: bool,
+    /// With --sockets: when to end; 60s unless there are --rounds
+    #[arg(long, value_name = "TIME", requires = "sockets", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// With --sockets: rounds to play
+    #[arg(long, value_name = "N", requires = "sockets",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: Option<u64>,
     /// Print the account as JSON on standard output, and nothing else
     #[arg(long)]
     json: bool,
@@ -71,6 +88,9 @@ pub struct SoakCli {
 /// # Errors
 /// [`CliError`] when the arguments are wrong or a result cannot be written.
 pub fn run(args: &SoakCli) -> Result<Exit, CliError> {
+    if args.sockets {
+        return run_sockets(args);
+    }
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let wanted = Wanted {
         from: args.seed.unwrap_or(args.from),
@@ -104,13 +124,49 @@ pub fn run(args: &SoakCli) -> Result<Exit, CliError> {
         write(folder, &account)?;
     }
     if args.json {
-        let text = serde_json::to_string_pretty(&report::value(&wanted, &account))
-            .map_err(|error| CliError::Failed(error.to_string()))?;
-        term::print(&format!("{text}\n"))?;
+        print_json(&report::value(&wanted, &account))?;
     } else {
         term::print(&report::page(&wanted, &account, term::style().width))?;
     }
     Ok(exit_of(&account))
+}
+
+fn run_sockets(args: &SoakCli) -> Result<Exit, CliError> {
+    let wanted = sockets::Wanted {
+        seed: args.seed.unwrap_or(0),
+        duration: args.duration.or((args.rounds.is_none()).then_some(Duration::from_secs(60))),
+        rounds: args.rounds,
+    };
+    let interrupt = Arc::new(AtomicBool::new(false));
+    session::on_interrupt(&interrupt);
+    let bar = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
+    let account = sockets::soak(&wanted, &interrupt, &|rounds, took| {
+        if let Some(bar) = &bar {
+            bar.set_message(format!("soak of the sockets: {rounds} rounds, {} s", took.as_secs()));
+            bar.tick();
+        }
+    })
+    .map_err(CliError::Failed)?;
+    if let Some(bar) = &bar {
+        bar.finish_and_clear();
+    }
+    if args.json {
+        print_json(&sockets::report::value(&wanted, &account))?;
+    } else {
+        term::print(&sockets::report::page(&wanted, &account, term::style().width))?;
+    }
+    let is_weak = sockets::report::weak(&account) > 0;
+    let mut exit = if is_weak { Exit::Undecided } else { Exit::Done };
+    if !account.breaches.is_empty() {
+        exit = exit.or(Exit::Broken);
+    }
+    Ok(if account.interrupted { exit.or(Exit::Interrupted) } else { exit })
+}
+
+fn print_json(value: &serde_json::Value) -> Result<(), CliError> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| CliError::Failed(error.to_string()))?;
+    term::print(&format!("{text}\n"))
 }
 
 fn exit_of(account: &Account) -> Exit {

@@ -9,6 +9,8 @@
 //! that a run left behind and boots from them; `flaws` plants faults of known
 //! kinds in honest contenders, so that the search itself is tested.
 //!
+//! [`sockets`] is another search: against the servers of `lab serve`, by the wall clock.
+//!
 //! **What it never does.** It reads no clock in a run and names no broker: what
 //! is particular to one is data, in `contenders.toml`. It proves nothing; a
 //! search that found nothing says how hard it looked.
@@ -24,4 +26,5 @@ pub mod particulars;
 pub mod report;
 pub mod search;
 pub mod shrink;
+pub mod sockets;
 pub mod store;

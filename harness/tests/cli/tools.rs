@@ -99,3 +99,29 @@ fn a_message_is_drawn_as_text_and_as_a_picture() {
     assert!(said.one_line(1).contains("cannot be written"));
     assert!(lab(["trace", &file, "--message", "9999"]).one_line(2).contains("no message 9999"));
 }
+
+#[test]
+fn a_soak_of_the_sockets_tells_people_and_programs_what_came() {
+    // One round has fewer strangers than there are kinds, so the search is weak.
+    let args = ["soak", "--sockets", "--seed", "7", "--rounds", "1"];
+    let told = lab(args);
+    assert_eq!(told.code, 4, "{}{}", told.out, told.err);
+    assert_fits(&told.out);
+    assert!(told.out.contains("\nNo promise was seen broken; "), "{}", told.out);
+    let told = lab(args.into_iter().chain(["--json"]));
+    let value: serde_json::Value = serde_json::from_str(&told.out).expect("nothing but JSON");
+    assert_eq!(
+        (told.code, &value["rounds"], &value["broken"]),
+        (4, &1.into(), &serde_json::json!([]))
+    );
+    for name in ["nats", "redis"] {
+        let server = &value["servers"][name];
+        assert!(server["deliveries"].as_u64() > server["messages"].as_u64(), "{server}");
+        assert_eq!(
+            (&server["connections_left"], &server["buffered_bytes_left"]),
+            (&0.into(), &0.into())
+        );
+    }
+    // What belongs to the other search is refused.
+    assert_eq!(lab(["soak", "--sockets", "--seeds", "5"]).code, 2);
+}
