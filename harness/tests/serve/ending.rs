@@ -101,3 +101,49 @@ fn nothing_is_served_that_cannot_be_served_as_asked() {
         assert!(!ready.exists());
     }
 }
+
+#[test]
+fn a_port_that_is_taken_and_rules_that_are_none_end_it_before_anybody_is_served() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = holder.local_addr().expect("it has one").port().to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let ready = folder.path().join("ready");
+    let file = ready.display().to_string();
+    for (args, text) in [
+        (&["redis", "--port", &taken][..], format!("redis: 127.0.0.1:{taken} ")),
+        (&["nats", "--port", &taken], format!("nats: 127.0.0.1:{taken} ")),
+        (
+            &["all", "--port", "0", "--maxclients", "9", "--metrics-port", &taken],
+            format!("metrics: 127.0.0.1:{taken}: "),
+        ),
+        (&["redis", "--port", "0", "--user", "alice on bogus"], "bogus".to_owned()),
+    ] {
+        let args = [args, &["--ready-file", &file]].concat();
+        let refused = command(&args).output().expect("it runs");
+        let said = String::from_utf8(refused.stderr).expect("UTF-8");
+        assert_eq!((refused.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+        assert!(said.contains(&text), "{args:?}: {said}");
+        assert!(!ready.exists());
+    }
+}
+
+#[test]
+fn a_served_bus_names_its_port_and_the_time() {
+    let since_1970 = || {
+        let now = std::time::SystemTime::now();
+        now.duration_since(std::time::UNIX_EPOCH).expect("it is later").as_secs()
+    };
+    let before = since_1970();
+    let served = Served::start(&["redis"]);
+    let port = served.address("redis").rsplit(':').next().expect("a port").to_owned();
+    let mut peer = served.connect("redis");
+    say(&mut peer, "CONFIG GET port\r\n");
+    expect(&mut peer, &format!("*2\r\n$4\r\nport\r\n${}\r\n{port}\r\n", port.len()));
+    say(&mut peer, "TIME\r\nINFO server\r\nQUIT\r\n");
+    let mut text = String::new();
+    peer.read_to_string(&mut text).expect("answered and closed");
+    assert!(text.contains(&format!("\r\ntcp_port:{port}\r\n")), "{text}");
+    let after = since_1970();
+    let seconds = text.lines().nth(2).and_then(|line| line.parse().ok()).expect("seconds");
+    assert!((before..=after).contains(&seconds), "{seconds} is not now");
+}
