@@ -73,7 +73,7 @@ pub struct Breach {
 /// What was seen of one server.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Messages of the company, and copies of them that it heard.
+    /// Messages that the company published.
     pub messages: u64,
     /// Copies that the company heard.
     pub deliveries: u64,
@@ -124,8 +124,8 @@ pub fn soak(
     let mut account = Account::default();
     let mut scenes = Vec::new();
     for protocol in PROTOCOLS {
-        let opened = open(protocol, wanted.seed).map_err(|e| format!("{}: {e}", protocol.name))?;
-        scenes.push(opened);
+        let scene = open(protocol, wanted.seed);
+        scenes.push(scene.map_err(|error| format!("{}: {error}", protocol.name))?);
     }
     let began = Instant::now();
     loop {
@@ -244,11 +244,11 @@ impl Scene {
             broken.push(what);
         }
         let Scene { running, company, crowd } = self;
+        // Twice, which is at once: who is still there after a breach need not be waited for.
+        running.handle.stop();
         running.handle.stop();
         let mut seen = company.seen;
-        seen.deeds = crowd.deeds.clone();
-        drop(crowd);
-        running.handle.stop();
+        seen.deeds = crowd.deeds;
         match running.join() {
             Ok(counts) => seen.counts = counts,
             Err(why) => broken.push(why),
