@@ -15,11 +15,11 @@ const OBJECT_MAX: usize = 1_024;
 /// One entry.
 #[derive(Clone, Debug)]
 pub(in crate::node) struct Denied {
-    /// `auth`, `command` or `channel`.
+    /// `auth`, `command`, `channel` or `key`.
     pub reason: &'static str,
     /// `toplevel` or `multi`.
     pub context: &'static str,
-    /// The command or the channel.
+    /// The command, the channel or the key.
     pub object: Text,
     pub user: Text,
     /// As CLIENT INFO shows it.

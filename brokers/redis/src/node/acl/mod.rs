@@ -1,7 +1,7 @@
 //! Who may do what.
 //!
 //! A user has passwords, commands that it may run and channels that it may use;
-//! keys are read and never mean anything. Rules are those of ACL SETUSER, one
+//! keys are read and mean something to WATCH alone. Rules are those of ACL SETUSER, one
 //! word each (`rules.rs`); `user.rs` asks a user for permission; `log.rs` keeps
 //! what was denied. Passwords are kept as SHA-256 only.
 

@@ -109,7 +109,7 @@ impl User {
         Ok(())
     }
 
-    fn has_all_keys(&self) -> bool {
+    pub(super) fn has_all_keys(&self) -> bool {
         self.keys.iter().any(|known| **known == *b"~*")
     }
 
@@ -272,8 +272,9 @@ mod tests {
         let user = after("+@all -@dangerous");
         assert!(user.may_run(Verb::Publish) && !user.may_run(Verb::ConfigSet));
         assert!(!user.all_commands);
-        assert!(after("+@all").is_unlimited() == after("+@all").all_channels);
-        assert!(after("+@all &*").is_unlimited());
+        assert!(after("+@all ~*").is_unlimited() == after("+@all").all_channels);
+        assert!(after("+@all &* ~*").is_unlimited());
+        assert!(!after("+@all &* ~a").is_unlimited());
     }
 
     #[test]

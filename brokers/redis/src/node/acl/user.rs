@@ -25,7 +25,8 @@ pub(in crate::node) struct User {
     pub all_commands: bool,
     /// How the commands came to be, as ACL LIST shows them.
     pub command_rules: String,
-    /// Patterns of keys as they were written; they mean nothing here.
+    /// Patterns of keys as they were written; there is WATCH to ask them, and nothing
+    /// else.
     pub keys: Vec<Text>,
     pub channels: Vec<Text>,
     pub all_channels: bool,
@@ -36,6 +37,7 @@ pub(in crate::node) struct User {
 pub(in crate::node) enum Refused {
     Command(Verb),
     Channel(Text),
+    Key(Text),
 }
 
 impl User {
@@ -68,7 +70,7 @@ impl User {
 
     /// Whether nothing has to be asked.
     pub fn is_unlimited(&self) -> bool {
-        self.all_commands && self.all_channels
+        self.all_commands && self.all_channels && self.has_all_keys()
     }
 
     /// Whether a password is one of its own.
@@ -95,6 +97,15 @@ impl User {
         self.all_channels || self.channels.iter().any(|own| **own == *pattern)
     }
 
+    /// Whether it may look at a key.
+    pub fn may_read(&self, key: &[u8]) -> bool {
+        let matches = |rule: &Text| {
+            let pattern = rule.strip_prefix(b"~").or_else(|| rule.strip_prefix(b"%R~"));
+            pattern.is_some_and(|pattern| glob::matches(pattern, key))
+        };
+        self.has_all_keys() || self.keys.iter().any(matches)
+    }
+
     /// Whether it may carry out a command with its arguments.
     ///
     /// # Errors
@@ -105,6 +116,10 @@ impl User {
             return Err(Refused::Command(verb));
         }
         let refused = match up {
+            Up::Call { verb: Verb::Watch, args } => {
+                let key = args.iter().find(|key| !self.may_read(key));
+                return key.map_or(Ok(()), |key| Err(Refused::Key(key.clone())));
+            }
             Up::Publish { body, .. } if !self.may_use(body.channel()) => {
                 Some(Text::from(body.channel()))
             }

@@ -231,6 +231,10 @@ impl Redis {
                 "This user has no permissions to access the '{}' channel",
                 lossy(&channel)
             )),
+            Err(Refused::Key(key)) => Reply::bulk(format!(
+                "This user has no permissions to access the '{}' key",
+                lossy(&key)
+            )),
         })
     }
 }

@@ -119,6 +119,12 @@ impl Redis {
                  arguments"
                     .to_owned(),
             ),
+            Refused::Key(key) => (
+                "key",
+                key,
+                "NOPERM this user has no permissions to access one of the keys used as arguments"
+                    .to_owned(),
+            ),
         };
         let user = self.user(conn).name.clone();
         self.note_denied(now, conn, reason, context, object, user);

@@ -84,6 +84,7 @@ impl Redis {
                 Refused::Channel(_) => {
                     "no permission to access one of the channels used as arguments"
                 }
+                Refused::Key(_) => "no permission to touch the specified keys",
             };
             self.denied(now, conn, refused, "multi");
             let text = format!(

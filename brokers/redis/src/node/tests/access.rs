@@ -281,3 +281,21 @@ fn users_come_from_the_configuration() {
     let why = "user `alice`, rule `+fly`: Unknown command or category name in ACL";
     assert_eq!(refused, BootError::Config(why.to_owned()));
 }
+
+#[test]
+fn who_may_not_look_at_a_key_cannot_watch_it() {
+    let mut bed = Bed::new(RedisConfig::default());
+    bed.connect(0);
+    assert_eq!(bed.run(0, "ACL SETUSER a on nopass +@all &* %R~x* ~z %W~w"), ["0< +OK"]);
+    bed.connect(1);
+    assert_eq!(bed.run(1, "AUTH a any"), ["1< +OK"]);
+    assert_eq!(bed.run(1, "WATCH x1 z"), ["1< +OK"]);
+    let denied = "NOPERM this user has no permissions to access one of the keys used as arguments";
+    assert_eq!(bed.run(1, "WATCH x1 w"), [format!("1< -{denied}")]);
+    assert_eq!(bed.run(1, "PUBLISH w text"), ["1< :0"], "a channel is no key");
+    assert!(bed.run(1, "ACL LOG")[0].contains("'reason' 'key'"), "{:?}", bed.run(1, "ACL LOG"));
+    let dry = bed.run(0, "ACL DRYRUN a WATCH y");
+    assert!(dry[0].contains("This user has no permissions to access the 'y' key"), "{dry:?}");
+    assert_eq!(bed.run(0, "ACL SETUSER a allkeys"), ["0< +OK"]);
+    assert_eq!(bed.run(1, "WATCH w"), ["1< +OK"]);
+}
