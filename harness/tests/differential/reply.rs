@@ -64,8 +64,25 @@ pub fn alike(step: &Step, ids: &[u64], bytes: &[u8]) -> Heard {
         frames.drain(..frames.len() - 1);
     }
     frames.iter_mut().for_each(|frame| soften(step, ids, frame));
+    if step.says(&["config"]) {
+        sort_texts_behind_headers(&mut frames);
+    }
     order(step, &mut frames);
     frames.iter().map(show).collect::<Vec<_>>().join(" ")
+}
+
+/// Beside an EXEC the list that CONFIG GET answers with looks like another one's, so
+/// that its texts lie side by side, in the order that is each server's own.
+fn sort_texts_behind_headers(frames: &mut [Frame]) {
+    for at in 0..frames.len() {
+        let Frame::Answers(header) = &frames[at] else { continue };
+        let count: usize = header[1..].parse().unwrap_or(0);
+        if let Some(texts) = frames.get_mut(at + 1..).and_then(|behind| behind.get_mut(..count))
+            && texts.iter().all(|frame| matches!(frame, Frame::Text('$', _)))
+        {
+            texts.sort();
+        }
+    }
 }
 
 fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
