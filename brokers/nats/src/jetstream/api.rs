@@ -68,11 +68,27 @@ pub(super) struct Answer {
     /// Of STREAM.NAMES: how many there are in all.
     #[serde(default)]
     pub total: u64,
+    /// Of CONSUMER.CREATE: when it was made, by the server's clock.
+    #[serde(default)]
+    pub created: Option<Box<str>>,
+    /// Of STREAM.MSG.GET.
+    #[serde(default)]
+    pub message: Option<Stored>,
+}
+
+/// A message as STREAM.MSG.GET gives it, of which only its age is of interest.
+#[derive(Debug, Deserialize)]
+pub(super) struct Stored {
+    /// When it was stored, by the server's clock.
+    #[serde(default)]
+    pub time: Box<str>,
 }
 
 /// What STREAM.INFO says of a stream.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct StreamState {
+    #[serde(default)]
+    pub first_seq: u64,
     #[serde(default)]
     pub last_seq: u64,
 }
@@ -168,6 +184,12 @@ pub(super) struct ConsumerConfig<'a> {
     pub num_replicas: Option<u8>,
 }
 
+/// STREAM.MSG.GET.
+#[derive(Debug, Serialize)]
+pub(super) struct GetRequest {
+    pub seq: u64,
+}
+
 /// CONSUMER.MSG.NEXT.
 #[derive(Debug, Serialize)]
 pub(super) struct PullRequest {
@@ -206,9 +228,74 @@ pub(super) fn rfc3339(unix_nanos: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
 }
 
+/// Nanoseconds since 1970 of a moment as a server writes it: in UTC, with as many
+/// digits of a second as it takes. `None` for anything else.
+pub(super) fn unix_nanos(text: &str) -> Option<u64> {
+    let (seconds, fraction) = text.strip_suffix('Z')?.split_at_checked(19)?;
+    let fraction = match fraction.strip_prefix('.') {
+        Some(digits) if (1..=9).contains(&digits.len()) => digits,
+        None if fraction.is_empty() => "0",
+        _ => return None,
+    };
+    let digits = |text: &str| -> Option<u64> {
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    };
+    let field = |from: usize, to: usize| digits(seconds.get(from..to)?);
+    let between: Vec<u8> = [4, 7, 10, 13, 16].map(|at| seconds.as_bytes()[at]).into();
+    if between != b"--T::" {
+        return None;
+    }
+    let (year, month, day) = (field(0, 4)?, field(5, 7)?, field(8, 10)?);
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // The other way round than in [`rfc3339`].
+    let shifted = year - u64::from(month <= 2);
+    let (era, year_of_era) = (shifted / 400, shifted % 400);
+    let month_from_march = if month > 2 { month - 3 } else { month + 9 };
+    let of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
+    let days = (era * 146_097 + of_era).checked_sub(719_468)?;
+    let of_day = field(11, 13)? * 3_600 + field(14, 16)? * 60 + field(17, 19)?;
+    let nanos = digits(fraction)? * 10_u64.pow(9 - fraction.len() as u32);
+    (days * 86_400 + of_day).checked_mul(1_000_000_000)?.checked_add(nanos)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_read_as_servers_write_them() {
+        for nanos in [
+            0,
+            1_500_000_000,
+            951_782_399 * 1_000_000_000,
+            951_868_800 * 1_000_000_000,
+            1_795_563_459_684_424_300,
+            4_107_542_400 * 1_000_000_000,
+        ] {
+            assert_eq!(unix_nanos(&rfc3339(nanos)), Some(nanos));
+        }
+        assert_eq!(unix_nanos("1970-01-01T00:00:01.5Z"), Some(1_500_000_000));
+        assert_eq!(unix_nanos("1970-01-01T00:01:00Z"), Some(60_000_000_000));
+        for other in [
+            "",
+            "Z",
+            "1970-01-01",
+            "1970-01-01T00:00:01.Z",
+            "1970-01-01T00:00:01.0000000001Z",
+            "1970-01-01T00:00:01+02:00",
+            "1970-13-01T00:00:01Z",
+            "1970-01-01 00:00:01Z",
+            "+970-01-01T00:00:01Z",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "197\u{e9}-01-01T00:00:01Z",
+        ] {
+            assert_eq!(unix_nanos(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn moments_are_civil_dates() {

@@ -23,6 +23,8 @@ pub(super) enum Purpose {
     Names { sub: Ticket, known: Vec<Box<str>> },
     /// How far a stream is, before a consumer is made again.
     Info(u64),
+    /// Which message is where a consumer was, before it is made again.
+    Compare(u64),
     /// A consumer is made.
     Create(u64),
     /// A consumer is of no use any more.
@@ -190,6 +192,7 @@ impl JetStreamClient {
             ),
             Purpose::Names { sub, known } => self.named(now, sub, known, answer, out),
             Purpose::Info(sid) => self.informed(now, sid, answer, out),
+            Purpose::Compare(sid) => self.compared(now, sid, answer, out),
             Purpose::Create(sid) => self.created(now, sid, answer, out),
             Purpose::Delete | Purpose::Confirm(_) => {}
         }

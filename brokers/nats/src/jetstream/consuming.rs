@@ -11,8 +11,9 @@ use broker_contract::{AckPolicy, Actions, Client, Delivery, Note, Outcome, Ticke
 
 use super::JetStreamClient;
 use super::api::{self, PullRequest, nanos};
+use super::held::Open;
 use super::names;
-use super::state::{Leaving, Open, Stage, Timer};
+use super::state::{Leaving, Stage, Timer};
 use crate::Nats;
 use crate::client::{LINK, State};
 use crate::frame::{Message, Up, headers};
@@ -60,11 +61,15 @@ impl JetStreamClient {
                 return;
             }
             consumer.consumer_seq = place.consumer_seq;
-            consumer.position = Some(place.stream_seq);
+            consumer.is_at(&place);
+            let had = consumer.had;
+            if had.is_some_and(|(seq, time)| place.stream_seq <= seq && place.stored_at <= time) {
+                return wasted(&message, out);
+            }
         } else {
             fetches = consumer.pulls.received();
-            if sub.durable.is_none() {
-                consumer.position = consumer.position.max(Some(place.stream_seq));
+            if sub.durable.is_none() && consumer.position < Some(place.stream_seq) {
+                consumer.is_at(&place);
             }
         }
         if sub.max.is_some_and(|max| sub.delivered >= max) {
@@ -75,15 +80,6 @@ impl JetStreamClient {
         let subscription = sub.ticket;
         let mut token = 0;
         if sub.ack != AckPolicy::None {
-            if place.delivered > 1 {
-                // The delivery before does not count any more.
-                for open in self.js.open.values_mut() {
-                    if open.sid == sid && open.stream_seq == place.stream_seq && open.counted {
-                        open.counted = false;
-                        consumer.unsettled = consumer.unsettled.saturating_sub(1);
-                    }
-                }
-            }
             self.js.last_token += 1;
             token = self.js.last_token;
             consumer.unsettled += 1;
@@ -95,8 +91,12 @@ impl JetStreamClient {
                 message: message.clone(),
                 at: now,
                 counted: true,
+                before: Vec::new(),
             };
-            self.js.open.insert(token, open);
+            if self.js.held.add(token, open) {
+                // The delivery before does not count any more.
+                consumer.unsettled = consumer.unsettled.saturating_sub(1);
+            }
         }
         let redelivered = place.delivered > 1;
         // The reply subject is the consumer's own: an application that answered to
@@ -319,12 +319,8 @@ impl JetStreamClient {
         let Some(consumer) = self.js.consumers.get_mut(&sid) else { return };
         let Some(sub) = self.js.subs.get(&consumer.sub) else { return };
         let wait = sub.ack_wait.unwrap_or(self.config.consumer.ack_wait);
-        for open in self.js.open.values_mut() {
-            if open.sid == sid && open.counted && open.lapses(wait, &sub.backoff) <= now {
-                open.counted = false;
-                consumer.unsettled = consumer.unsettled.saturating_sub(1);
-            }
-        }
+        let lapsed = self.js.held.discount(sid, |open| open.lapses(wait, &sub.backoff) <= now);
+        consumer.unsettled = consumer.unsettled.saturating_sub(lapsed);
     }
 
     /// Nothing is asked for, and what the application holds fills the window. What
@@ -334,7 +330,7 @@ impl JetStreamClient {
         let Some(consumer) = self.js.consumers.get(&sid) else { return };
         let Some(sub) = self.js.subs.get(&consumer.sub) else { return };
         let wait = sub.ack_wait.unwrap_or(self.config.consumer.ack_wait);
-        let held = self.js.open.values().filter(|open| open.sid == sid && open.counted);
+        let held = self.js.held.of(sid).filter(|open| open.counted);
         if let Some(at) = held.map(|open| open.lapses(wait, &sub.backoff)).min() {
             self.js.timers.insert((at, Timer::Lapse(sid)));
         }

@@ -10,8 +10,9 @@
 //! node; everything passes through frames.
 //!
 //! **Where to start reading.** `publishing.rs` for the way of a message into a
-//! stream, `subscribing.rs` for how a filter becomes consumers, `consuming.rs`
-//! for what comes out of them, `settling.rs` for acknowledgements and goodbyes.
+//! stream, `subscribing.rs` for how a filter becomes consumers, `resuming.rs` for how
+//! they carry on after a loss, `consuming.rs` for what comes out of them, `settling.rs`
+//! for acknowledgements and goodbyes.
 //! `contender.rs` lists settings and claims.
 
 mod api;
@@ -19,9 +20,11 @@ mod calls;
 mod config;
 mod consuming;
 mod contender;
+mod held;
 mod names;
 mod publish;
 mod publishing;
+mod resuming;
 mod settling;
 mod state;
 mod subscribing;
@@ -173,13 +176,17 @@ impl JetStreamClient {
         use calls::Purpose;
         self.js.streams.clear();
         self.js.drop_calls(|purpose| {
-            matches!(purpose, Purpose::Info(_) | Purpose::Create(_) | Purpose::Delete)
+            matches!(
+                purpose,
+                Purpose::Info(_) | Purpose::Compare(_) | Purpose::Create(_) | Purpose::Delete
+            )
         });
         self.endings_lost(now, out);
         let mut fetches = Vec::new();
         for consumer in self.js.consumers.values_mut() {
             // Requests stand as long as somebody listens to their inbox.
             fetches.extend(consumer.pulls.clear());
+            consumer.doubtful = true;
             if consumer.ordered || consumer.stage == Stage::Asked {
                 consumer.stage = Stage::Absent;
             }

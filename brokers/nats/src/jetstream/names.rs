@@ -56,6 +56,8 @@ pub(super) struct Place<'a> {
     pub stream_seq: u64,
     /// The delivery's place in the consumer.
     pub consumer_seq: u64,
+    /// When the message was stored, in nanoseconds since 1970 by the server's clock.
+    pub stored_at: u64,
 }
 
 /// Reads an acknowledgement subject; `None` when it is none.
@@ -80,6 +82,7 @@ pub(super) fn place(reply: &[u8]) -> Option<Place<'_>> {
         delivered: number(2)?,
         stream_seq: number(3)?,
         consumer_seq: number(4)?,
+        stored_at: number(5)?,
     })
 }
 
@@ -105,7 +108,10 @@ mod tests {
         let short = place(b"$JS.ACK.S.C.2.17.5.1700000000.3").expect("reads");
         let long = place(b"$JS.ACK.hub.ACCOUNT.S.C.2.17.5.1700000000.3.rnd").expect("reads");
         assert_eq!(short, long);
-        assert_eq!(short, Place { consumer: b"C", delivered: 2, stream_seq: 17, consumer_seq: 5 });
+        let stored_at = 1_700_000_000;
+        let (delivered, stream_seq, consumer_seq) = (2, 17, 5);
+        let expected = Place { consumer: b"C", delivered, stream_seq, consumer_seq, stored_at };
+        assert_eq!(short, expected);
         for other in ["", "$JS.ACK.", "$JS.ACK.S.C.x.17.5.1.3", "_INBOX.1", "$JS.ACK.S.C.1.2.3.4"] {
             assert_eq!(place(other.as_bytes()), None, "{other}");
         }

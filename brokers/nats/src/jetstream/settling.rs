@@ -8,6 +8,7 @@ use super::JetStreamClient;
 use super::api::nanos;
 use super::calls::Purpose;
 use super::contender::CLIENT_COUNTS;
+use super::held::{Handle, Open};
 use super::state::{Leaving, Timer};
 use crate::Nats;
 use crate::client::{LINK, State, refused};
@@ -30,11 +31,10 @@ impl JetStreamClient {
         settle: Settle,
         out: &mut Actions<impl Client<Broker = Nats>>,
     ) {
-        let open = self.js.open.get_mut(&token).filter(|open| open.sub == subscription);
-        let Some(open) = open else {
+        let Some(handle) = self.js.held.handle(token, subscription) else {
             return out.outcome(ticket, Outcome::Failed(refused(SETTLED)));
         };
-        let (sid, delivered, message) = (open.sid, open.delivered, open.message.clone());
+        let Handle { sid, delivered, message } = handle;
         let sub = self.js.subs.get(&subscription);
         let body: Vec<u8> = match settle {
             Settle::Ack => b"+ACK".to_vec(),
@@ -52,13 +52,13 @@ impl JetStreamClient {
             }
         };
         if settle == Settle::Working {
-            open.at = now;
+            self.js.held.worked_on(token, now);
+        } else if let Settle::Nak { .. } = settle {
+            let refused = self.js.held.refused(token);
+            self.uncount(refused);
         } else if settle == Settle::Ack && sub.is_some_and(|sub| sub.ack == AckPolicy::All) {
             // Each is acknowledged by itself; the last one is the operation's.
-            let before = self.js.open.range(..token).filter(|(_, open)| open.sid == sid);
-            let before: Vec<(u64, Message)> =
-                before.map(|(token, open)| (*token, open.message.clone())).collect();
-            for (token, message) in before {
+            for (token, message) in self.js.held.before(token, sid) {
                 self.close(token);
                 if self.core.state() == State::Ready {
                     out.send(LINK, Up::Publish(Message::new(message.reply(), b"", b"", b"+ACK")));
@@ -78,9 +78,15 @@ impl JetStreamClient {
         self.check_goodbye(now, out);
     }
 
-    /// A delivery is settled.
+    /// A message is settled.
     fn close(&mut self, token: u64) {
-        let Some(open) = self.js.open.remove(&token) else { return };
+        let settled = self.js.held.settled(token);
+        self.uncount(settled);
+    }
+
+    /// A delivery is not in the application's hands any more.
+    fn uncount(&mut self, open: Option<Open>) {
+        let Some(open) = open else { return };
         if let Some(consumer) = self.js.consumers.get_mut(&open.sid).filter(|_| open.counted) {
             consumer.unsettled = consumer.unsettled.saturating_sub(1);
         }
@@ -195,7 +201,7 @@ impl JetStreamClient {
         let js = &self.js;
         if js.leaving == Leaving::Drained
             && js.publishes.is_empty()
-            && js.open.is_empty()
+            && js.held.is_empty()
             && !js.calls.is_awaited()
         {
             self.leave(now, out);
@@ -226,7 +232,7 @@ impl JetStreamClient {
             }
         }
         self.calls_over(&failure, out);
-        self.js.open.clear();
+        self.js.held.clear();
         self.js.timers.clear();
     }
 }

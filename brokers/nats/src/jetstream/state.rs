@@ -6,8 +6,9 @@ use std::time::Duration;
 use broker_contract::{AckPolicy, Start, Ticket, Time};
 
 use super::calls::Calls;
+use super::held::Held;
+use super::names::Place;
 use super::publish::Publishes;
-use crate::frame::Message;
 
 /// Everything beyond the connection.
 #[derive(Debug, Default)]
@@ -17,8 +18,7 @@ pub(super) struct Js {
     pub subs: BTreeMap<Ticket, Sub>,
     /// By the number of the subscription to its inbox.
     pub consumers: BTreeMap<u64, Consumer>,
-    /// Deliveries that are not settled, by token.
-    pub open: BTreeMap<u64, Open>,
+    pub held: Held,
     pub last_token: u64,
     pub timers: BTreeSet<(Time, Timer)>,
     /// Streams by filter, as the server has named them on this connection.
@@ -129,6 +129,19 @@ pub(super) struct Consumer {
     pub made: bool,
     /// The stream's sequence behind which a consumer made anew carries on.
     pub position: Option<u64>,
+    /// When the message there was stored, in nanoseconds since 1970 by the server's
+    /// clock; when the consumer was made if it is to have what is new and has had
+    /// nothing.
+    pub stamp: Option<u64>,
+    /// Whether the connection was lost since the position was known to hold: a
+    /// stream that lost its end with the power has given its numbers anew since.
+    pub doubtful: bool,
+    /// The position turned out to be another message's: the consumer is made anew
+    /// from this time on.
+    pub since: Option<u64>,
+    /// Up to which sequence and time everything has come before the last time that
+    /// the numbers were given anew.
+    pub had: Option<(u64, u64)>,
     /// The last sequence of an ordered consumer.
     pub consumer_seq: u64,
     pub pulls: Pulls,
@@ -138,6 +151,14 @@ pub(super) struct Consumer {
     pub heard: Time,
     /// Whether a moment is set at which that is looked at.
     pub watched: bool,
+}
+
+impl Consumer {
+    /// A message came that is the last it has had.
+    pub fn is_at(&mut self, place: &Place<'_>) {
+        (self.position, self.stamp) = (Some(place.stream_seq), Some(place.stored_at));
+        (self.doubtful, self.since) = (false, None);
+    }
 }
 
 /// Requests for messages that stand at the server.
@@ -190,30 +211,6 @@ impl Pulls {
     pub fn clear(&mut self) -> Vec<Ticket> {
         self.asked = 0;
         self.list.drain(..).filter_map(|pull| pull.fetch).collect()
-    }
-}
-
-/// A delivery that is not settled.
-#[derive(Debug)]
-pub(super) struct Open {
-    pub sub: Ticket,
-    pub sid: u64,
-    pub stream_seq: u64,
-    pub delivered: u64,
-    /// Its reply subject is where it is settled.
-    pub message: Message,
-    /// When it came, or was last said to be worked on.
-    pub at: Time,
-    /// Whether it counts against the window.
-    pub counted: bool,
-}
-
-impl Open {
-    /// When the server gives the message to somebody again, if it is neither
-    /// settled nor said to be worked on.
-    pub fn lapses(&self, ack_wait: Duration, backoff: &[Duration]) -> Time {
-        let nth = usize::try_from(self.delivered.saturating_sub(1)).unwrap_or(usize::MAX);
-        self.at + backoff.get(nth).or(backoff.last()).copied().unwrap_or(ack_wait)
     }
 }
 

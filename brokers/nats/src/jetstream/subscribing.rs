@@ -10,13 +10,13 @@
 use std::time::Duration;
 
 use broker_contract::{
-    AckPolicy, Actions, Client, Declaration, Failure, Flow, GroupSeat, Note, Outcome, Start,
-    Ticket, Time,
+    AckPolicy, Actions, Client, Declaration, Failure, Flow, GroupSeat, Outcome, Start, Ticket, Time,
 };
 
 use super::JetStreamClient;
 use super::api::{
     self, Answer, ConsumerConfig, ConsumerRequest, NamesRequest, StreamConfig, nanos, rfc3339,
+    unix_nanos,
 };
 use super::calls::Purpose;
 use super::names;
@@ -215,6 +215,10 @@ impl JetStreamClient {
                 stage: Stage::Absent,
                 made: false,
                 position: None,
+                stamp: None,
+                doubtful: false,
+                since: None,
+                had: None,
                 consumer_seq: 0,
                 pulls: Pulls::default(),
                 unsettled: 0,
@@ -229,7 +233,7 @@ impl JetStreamClient {
 
     /// Subscribes to the inbox of a consumer. A server takes a push consumer for
     /// unheard unless somebody subscribes to exactly its deliver subject.
-    fn listen(&mut self, sid: u64, out: &mut Actions<impl Client<Broker = Nats>>) {
+    pub(super) fn listen(&mut self, sid: u64, out: &mut Actions<impl Client<Broker = Nats>>) {
         let Some(consumer) = self.js.consumers.get(&sid) else { return };
         let (ordered, generation) = (consumer.ordered, consumer.generation);
         let inbox = self.core.inbox();
@@ -242,95 +246,19 @@ impl JetStreamClient {
     }
 
     /// A name that no other consumer has.
-    fn own_name(&mut self, sid: u64, generation: u32) -> String {
+    pub(super) fn own_name(&mut self, sid: u64, generation: u32) -> String {
         let inbox = self.core.inbox();
         let id = inbox.trim_start_matches("_INBOX.").trim_end_matches('.');
         format!("{id}-{sid}-{generation}")
     }
 
-    /// Makes a consumer. One that was there before carries on where it was, and
-    /// needs to know first how far its stream is: a stream that lost its end in a
-    /// power loss counts on from an earlier number.
-    pub(super) fn make(
-        &mut self,
-        now: Time,
-        sid: u64,
-        out: &mut Actions<impl Client<Broker = Nats>>,
-    ) {
-        let Some(consumer) = self.js.consumers.get_mut(&sid) else { return };
-        if consumer.stage != Stage::Absent || self.core.state() != State::Ready {
-            return;
-        }
-        consumer.stage = Stage::Asked;
-        if consumer.position.is_some() {
-            let subject = format!("$JS.API.STREAM.INFO.{}", consumer.stream);
-            self.call(now, Purpose::Info(sid), &subject, b"", out);
-        } else {
-            self.create(now, sid, out);
-        }
-    }
-
-    /// Makes a consumer anew, under another name unless it is durable.
-    pub(super) fn remake(
-        &mut self,
-        now: Time,
-        sid: u64,
-        out: &mut Actions<impl Client<Broker = Nats>>,
-    ) {
-        self.js.drop_calls(
-            |purpose| matches!(purpose, Purpose::Info(of) | Purpose::Create(of) if *of == sid),
-        );
-        let Some(consumer) = self.js.consumers.get_mut(&sid) else { return };
-        let is_durable = self.js.subs.get(&consumer.sub).is_some_and(|sub| sub.durable.is_some());
-        consumer.stage = Stage::Absent;
-        consumer.consumer_seq = 0;
-        if !is_durable && consumer.made {
-            let subject = format!("$JS.API.CONSUMER.DELETE.{}.{}", consumer.stream, consumer.name);
-            consumer.generation += 1;
-            let generation = consumer.generation;
-            let name = self.own_name(sid, generation);
-            if let Some(consumer) = self.js.consumers.get_mut(&sid) {
-                consumer.name = name;
-                consumer.made = false;
-            }
-            self.core.unlisten(sid, out);
-            self.core.forget(sid);
-            self.listen(sid, out);
-            if self.core.state() == State::Ready {
-                self.call(now, Purpose::Delete, &subject, b"", out);
-            }
-        }
-        self.make(now, sid, out);
-    }
-
-    /// The server said how far a stream is.
-    pub(super) fn informed(
-        &mut self,
-        now: Time,
-        sid: u64,
-        answer: Answer,
-        out: &mut Actions<impl Client<Broker = Nats>>,
-    ) {
-        let Some(consumer) = self.js.consumers.get_mut(&sid) else { return };
-        if answer.error.is_some() {
-            // The stream may be made again.
-            consumer.stage = Stage::Absent;
-            self.retry(now, sid);
-            return;
-        }
-        if consumer.position.is_some_and(|position| position > answer.state.last_seq) {
-            consumer.position = Some(answer.state.last_seq);
-            out.note(Note::Sometimes("a stream had lost its end"));
-        }
-        self.create(now, sid, out);
-    }
-
-    pub(super) fn retry(&mut self, now: Time, sid: u64) {
-        self.js.timers.insert((now + self.config.retry_wait, Timer::Retry(sid)));
-    }
-
     /// CONSUMER.CREATE, or CONSUMER.DURABLE.CREATE.
-    fn create(&mut self, now: Time, sid: u64, out: &mut Actions<impl Client<Broker = Nats>>) {
+    pub(super) fn create(
+        &mut self,
+        now: Time,
+        sid: u64,
+        out: &mut Actions<impl Client<Broker = Nats>>,
+    ) {
         let inbox = self.core.inbox().to_owned();
         let Some(consumer) = self.js.consumers.get(&sid) else { return };
         let Some(sub) = self.js.subs.get(&consumer.sub) else { return };
@@ -338,13 +266,17 @@ impl JetStreamClient {
         let deliver = format!("{inbox}d.{sid}.{}", consumer.generation);
         let is_durable = sub.durable.is_some();
         // What is not settled comes again from a consumer that is made anew.
-        let unsettled = self.js.open.values().filter(|open| open.sid == sid);
-        let floor = unsettled.map(|open| open.stream_seq.saturating_sub(1)).min();
+        let unsettled = || self.js.held.of(sid);
+        let floor = unsettled().map(|open| open.stream_seq.saturating_sub(1)).min();
         let after = consumer.position.map(|position| floor.map_or(position, |f| f.min(position)));
         // A durable consumer of a group is the same for each member, whatever this
         // one has seen.
         let after = after.filter(|_| !is_durable || sub.start == Start::New);
         let after = after.filter(|_| !is_durable || consumer.made);
+        let since = consumer.since.map(|since| {
+            let stored = unsettled().filter_map(|open| names::place(open.message.reply()));
+            stored.map(|place| place.stored_at).min().map_or(since, |oldest| oldest.min(since))
+        });
         let mut config = ConsumerConfig {
             durable_name: is_durable.then_some(consumer.name.as_str()),
             name: &consumer.name,
@@ -360,6 +292,10 @@ impl JetStreamClient {
             ..ConsumerConfig::default()
         };
         match (after, sub.start) {
+            _ if since.is_some() => {
+                config.deliver_policy = "by_start_time";
+                config.opt_start_time = since.map(rfc3339);
+            }
             (Some(after), _) => {
                 config.deliver_policy = "by_start_sequence";
                 config.opt_start_seq = Some(after.saturating_add(1));
@@ -403,6 +339,11 @@ impl JetStreamClient {
         let verb = if is_durable { "DURABLE.CREATE" } else { "CREATE" };
         let subject = format!("$JS.API.CONSUMER.{verb}.{}.{}", consumer.stream, consumer.name);
         let body = api::body(&ConsumerRequest { stream_name: &consumer.stream, config });
+        if since.is_some()
+            && let Some(consumer) = self.js.consumers.get_mut(&sid)
+        {
+            consumer.had = consumer.position.zip(consumer.stamp);
+        }
         self.call(now, Purpose::Create(sid), &subject, &body, out);
     }
 
@@ -435,12 +376,19 @@ impl JetStreamClient {
         consumer.stage = Stage::Running;
         consumer.made = true;
         consumer.heard = now;
+        consumer.doubtful = false;
+        if consumer.since.take().is_some() {
+            consumer.position = None;
+        }
         if consumer.position.is_none() && answer.error.is_none() {
             // Others may not have acknowledged what a shared one has delivered.
             let floor = Some(answer.ack_floor.stream_seq).filter(|floor| *floor > 0);
             let delivered = answer.delivered.stream_seq;
             let is_durable = sub.durable.is_some();
             consumer.position = Some(floor.filter(|_| is_durable).unwrap_or(delivered));
+            if sub.start == Start::New && !is_durable && consumer.stamp.is_none() {
+                consumer.stamp = answer.created.as_deref().and_then(unix_nanos);
+            }
         }
         if !std::mem::replace(&mut consumer.watched, true) {
             let watch = now + self.heartbeat(sid) * 2;

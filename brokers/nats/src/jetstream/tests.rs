@@ -196,7 +196,20 @@ impl Rig {
 
     /// A message from a consumer, which is the first subscription of the client.
     fn deliver(&mut self, made: &Made, delivered: u64, stream_seq: u64, consumer_seq: u64) {
-        let reply = format!("$JS.ACK.S.{}.{delivered}.{stream_seq}.{consumer_seq}.0.0", made.name);
+        self.deliver_stored_at(made, delivered, stream_seq, consumer_seq, 0);
+    }
+
+    /// A message that was stored at this time, in nanoseconds since 1970.
+    fn deliver_stored_at(
+        &mut self,
+        made: &Made,
+        delivered: u64,
+        stream_seq: u64,
+        consumer_seq: u64,
+        time: u64,
+    ) {
+        let numbers = format!("{delivered}.{stream_seq}.{consumer_seq}.{time}.0");
+        let reply = format!("$JS.ACK.S.{}.{numbers}", made.name);
         let payload = format!("m{stream_seq}");
         let message = Message::new(b"a.b", reply.as_bytes(), b"", payload.as_bytes());
         self.down(Down::message(2, false, message));

@@ -9,10 +9,34 @@ fn remade(rig: &mut Rig, last_seq: u64) -> Made {
         .iter()
         .find(|request| request.subject().starts_with(b"$JS.API.STREAM.INFO."))
         .expect("the stream is asked");
-    let body = json!({ "state": { "last_seq": last_seq } }).to_string();
+    let body = json!({ "state": { "first_seq": 1, "last_seq": last_seq } }).to_string();
     rig.answer(info, b"", &body);
     rig.make_consumer(0)
 }
+
+/// Answers the question how far the stream is, and then which message is at
+/// `position`: one that was stored at `time`, or none.
+fn compared(rig: &mut Rig, last_seq: u64, position: u64, time: Option<&str>) {
+    let requests = rig.published();
+    let info = requests
+        .iter()
+        .find(|request| request.subject().starts_with(b"$JS.API.STREAM.INFO."))
+        .expect("the stream is asked");
+    let body = json!({ "state": { "first_seq": 1, "last_seq": last_seq } }).to_string();
+    rig.answer(info, b"", &body);
+    let get = rig.only();
+    assert_eq!(get.subject(), b"$JS.API.STREAM.MSG.GET.S");
+    assert_eq!(text(get.payload()), format!("{{\"seq\":{position}}}"));
+    let body = match time {
+        Some(time) => json!({ "message": { "subject": "a.b", "seq": position, "time": time } }),
+        None => json!({ "error": { "code": 404, "err_code": 10037,
+            "description": "no message found" } }),
+    };
+    rig.answer(&get, b"", &body.to_string());
+}
+
+const FIRST_SECOND: &str = "1970-01-01T00:00:01.000000000Z";
+const SECOND: u64 = 1_000_000_000;
 
 #[test]
 fn an_ordered_consumer_hands_messages_on_without_their_reply_subject() {
@@ -92,13 +116,105 @@ fn a_new_connection_carries_on_behind_the_last_message() {
     rig.deliver(&first, 1, 4, 1);
     rig.lose();
     rig.greet();
-    let second = remade(&mut rig, 9);
+    // As a server writes what ends in zeros.
+    compared(&mut rig, 9, 4, Some("1970-01-01T00:00:00Z"));
+    let second = rig.make_consumer(4);
     assert_eq!(second.config["opt_start_seq"], 5);
-    // A power loss took the end of the stream: what is stored next is new.
+    assert!(!rig.notes.contains(&Note::Sometimes("a stream had lost its end")));
+}
+
+#[test]
+fn a_stream_that_lost_its_end_is_carried_on_by_time() {
+    let mut rig = Rig::new(JetStreamClientConfig::default());
+    let (_, first) = rig.subscribed("a.*", None, Flow::default());
+    rig.deliver_stored_at(&first, 1, 4, 1, SECOND);
     rig.lose();
     rig.greet();
-    assert_eq!(remade(&mut rig, 2).config["opt_start_seq"], 3);
+    let second = remade(&mut rig, 2);
+    let start = (&second.config["deliver_policy"], &second.config["opt_start_time"]);
+    assert_eq!(start, (&json!("by_start_time"), &json!(FIRST_SECOND)));
     assert!(rig.notes.contains(&Note::Sometimes("a stream had lost its end")));
+    // What is stored next has a number that is behind the old place.
+    rig.deliver_stored_at(&second, 1, 3, 1, 2 * SECOND);
+    assert_eq!(rig.payloads(), ["m4", "m3"]);
+}
+
+#[test]
+fn numbers_that_were_given_anew_are_not_passed_over() {
+    let mut rig = Rig::new(JetStreamClientConfig::default());
+    let (_, first) = rig.subscribed("a.*", None, Flow::default());
+    for seq in 1..=4 {
+        rig.deliver_stored_at(&first, 1, seq, seq, SECOND);
+    }
+    assert_eq!(rig.payloads(), ["m1", "m2", "m3", "m4"]);
+    rig.lose();
+    rig.greet();
+    // The power took 3 and 4, and the stream has grown past them again.
+    compared(&mut rig, 9, 4, Some("1970-01-01T00:00:02Z"));
+    let second = rig.make_consumer(0);
+    assert_eq!(second.config["opt_start_time"], FIRST_SECOND);
+    assert!(rig.notes.contains(&Note::Sometimes("a stream had lost its end")));
+    // What is left of the old messages was stored at that very moment, and was had.
+    for (seq, time) in [(1, SECOND), (2, SECOND), (3, 2 * SECOND), (4, 2 * SECOND)] {
+        rig.deliver_stored_at(&second, 1, seq, seq, time);
+    }
+    assert_eq!(rig.payloads(), ["m3", "m4"]);
+    // From here on the new numbers count.
+    rig.lose();
+    rig.greet();
+    compared(&mut rig, 9, 4, Some("1970-01-01T00:00:02Z"));
+    assert_eq!(rig.make_consumer(4).config["opt_start_seq"], 5);
+}
+
+#[test]
+fn where_the_message_at_the_place_is_gone_time_decides() {
+    let mut rig = Rig::new(JetStreamClientConfig::default());
+    let (_, first) = rig.subscribed("a.*", None, Flow::default());
+    rig.deliver_stored_at(&first, 1, 4, 1, SECOND);
+    rig.lose();
+    rig.greet();
+    compared(&mut rig, 9, 4, None);
+    let second = rig.make_consumer(2);
+    assert_eq!(second.config["opt_start_time"], FIRST_SECOND);
+    for (seq, place) in [(3, 1), (5, 2)] {
+        rig.deliver_stored_at(&second, 1, seq, place, SECOND);
+    }
+    assert_eq!(rig.payloads(), ["m4", "m5"], "3 came before 4 did");
+}
+
+#[test]
+fn who_has_had_nothing_yet_carries_on_from_when_it_began() {
+    let mut rig = Rig::new(JetStreamClientConfig::default());
+    let ticket = rig.subscribe("a.*", None, Start::New, Flow::default());
+    rig.name_streams(&["S"]);
+    let request = rig.only();
+    let place = json!({ "consumer_seq": 0, "stream_seq": 7 });
+    let body = json!({ "created": "1970-01-01T00:00:01Z", "delivered": place });
+    rig.answer(&request, b"", &body.to_string());
+    assert_eq!(rig.outcomes(), ends(&[(ticket, "done")]));
+    rig.lose();
+    rig.greet();
+    compared(&mut rig, 9, 7, Some("1970-01-01T00:00:03Z"));
+    assert_eq!(rig.make_consumer(5).config["opt_start_time"], FIRST_SECOND);
+}
+
+#[test]
+fn a_handler_that_never_settles_costs_no_more_with_each_delivery() {
+    let mut rig = Rig::new(JetStreamClientConfig::default());
+    let (ticket, made) = rig.subscribed("a.*", Some("g"), EXPLICIT);
+    for delivered in 1..=50 {
+        rig.deliver(&made, delivered, 3, delivered);
+    }
+    assert_eq!(rig.client.js.held.of(2).count(), 1);
+    // The first delivery may still be the one that is settled.
+    rig.published();
+    let tokens: Vec<u64> = rig.delivered.iter().map(|delivery| delivery.token).collect();
+    rig.settle(ticket, tokens[0], Settle::Ack);
+    let ack = rig.published().remove(0);
+    assert_eq!(text(ack.subject()), format!("$JS.ACK.S.{}.1.3.1.0.0", made.name));
+    let late = rig.settle(ticket, tokens[9], Settle::Ack);
+    let refused = "failed: refused: this delivery is settled, or needs no acknowledgement";
+    assert!(rig.outcomes().contains(&(late, refused.to_owned())));
 }
 
 #[test]
