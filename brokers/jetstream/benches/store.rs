@@ -258,7 +258,29 @@ fn many_subjects() {
     println!("1,000,000 subjects: {} bytes each", rig.server.memory_bytes() / 1_000_000);
 }
 
+/// What a publish costs beside consumers of other subjects.
+fn beside_others() {
+    let count = 100_000_u32;
+    for others in [1, 100, 10_000] {
+        let mut rig = boot(INTERVAL, MemoryDisk::new());
+        rig.stream("memory");
+        for number in 0..others {
+            let filter = format!("\"filter_subject\":\"s.device{number}.*\"");
+            let config = format!("{{\"durable_name\":\"c{number}\",{filter}}}");
+            let body = format!("{{\"stream_name\":\"S\",\"config\":{config}}}");
+            rig.api(&format!("CONSUMER.DURABLE.CREATE.S.c{number}"), &body);
+        }
+        let begin = Instant::now();
+        for _ in 0..count {
+            rig.publish(b"s.region1.reading", b"in.r", &PAYLOAD);
+        }
+        let each = begin.elapsed() / count;
+        println!("a publish beside {others} consumers of other subjects: {each:?}");
+    }
+}
+
 fn figures(_: &mut Criterion) {
+    beside_others();
     group_commit();
     many_subjects();
     if std::env::var_os("REOPEN").is_some() {

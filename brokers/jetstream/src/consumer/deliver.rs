@@ -143,6 +143,11 @@ impl Consumer {
             }
             matcher @ Matcher::Filters(_) => {
                 let known = &mut self.known;
+                if self.known_at != store.numbers_given_anew() {
+                    // Some numbers mean other subjects by now.
+                    self.known_at = store.numbers_given_anew();
+                    known.clear();
+                }
                 store.search(self.cursor, budget, |id| {
                     let at = id as usize;
                     if at >= known.len() {

@@ -99,6 +99,8 @@ pub(crate) struct Consumer {
     matcher: Matcher,
     /// What is known of subjects by number: 0 nothing, 1 not taken in, 2 taken in.
     known: Vec<u8>,
+    /// How often the store had given a number anew when that was found out.
+    known_at: u64,
     delivered: Position,
     /// Where the search for the next message begins.
     cursor: u64,
@@ -159,6 +161,7 @@ impl Consumer {
             is_kept: stream_is_kept && !config.mem_storage,
             matcher,
             known: Vec::new(),
+            known_at: 0,
             delivered: Position::default(),
             cursor: 1,
             lasts: VecDeque::new(),
@@ -324,13 +327,6 @@ impl Consumer {
         self.matcher.takes(subject)
     }
 
-    /// A subject's number means another subject from now on.
-    pub fn forget_subject(&mut self, id: u32) {
-        if let Some(known) = self.known.get_mut(id as usize) {
-            *known = 0;
-        }
-    }
-
     /// A message came into the stream.
     #[inline]
     pub fn arrived(&mut self, subject: &[u8]) {
@@ -360,6 +356,11 @@ impl Consumer {
     /// Whether it may have passed over a message that it would take in now.
     pub fn passed_over(&self, seq: u64) -> bool {
         seq < self.filtered_from && !self.needs(seq)
+    }
+
+    /// Whether it took in other subjects before.
+    pub fn has_changed(&self) -> bool {
+        self.filtered_from > 0
     }
 
     /// Whether it was delivered as often as is allowed.

@@ -80,8 +80,6 @@ pub(crate) struct Store {
 pub(crate) struct Appended {
     pub seq: u64,
     pub subject: u32,
-    /// Whether the subject's number is a new one, or an old one used again.
-    pub is_new_subject: bool,
 }
 
 impl Store {
@@ -145,6 +143,12 @@ impl Store {
         self.subjects.iter()
     }
 
+    /// How often the number of a subject without messages was given to another.
+    #[inline]
+    pub fn numbers_given_anew(&self) -> u64 {
+        self.subjects.given_anew()
+    }
+
     pub fn subject_count(&self) -> usize {
         self.subjects.len()
     }
@@ -188,7 +192,7 @@ impl Store {
     /// Takes a message that is in the log into the index.
     fn index(&mut self, record: &Record<'_>, offset: u64) -> Appended {
         let seq = record.seq;
-        let (subject, is_new_subject) = self.subjects.find_or_add(record.subject);
+        let subject = self.subjects.find_or_add(record.subject);
         let known = self.subjects.get_mut(subject);
         let previous = if known.count == 0 { 0 } else { known.last };
         if known.count == 0 {
@@ -214,7 +218,7 @@ impl Store {
         self.state.bytes += self.size_of_entry(entry);
         self.state.last = seq;
         self.state.last_time = record.time;
-        Appended { seq, subject, is_new_subject }
+        Appended { seq, subject }
     }
 
     /// Gives the next sequence to nothing: a message that nobody wants.

@@ -26,6 +26,7 @@ pub(crate) struct Subjects {
     list: Vec<Subject>,
     free: Vec<u32>,
     by_text: HashTable<u32>,
+    given_anew: u64,
 }
 
 #[inline]
@@ -38,6 +39,11 @@ fn hash(text: &[u8]) -> u64 {
 impl Subjects {
     pub fn len(&self) -> usize {
         self.list.len() - self.free.len()
+    }
+
+    /// How often a number was given to another subject.
+    pub fn given_anew(&self) -> u64 {
+        self.given_anew
     }
 
     #[inline]
@@ -55,18 +61,19 @@ impl Subjects {
         &mut self.list[id as usize]
     }
 
-    /// The number of `text`, and whether it is new.
+    /// The number of `text`, which may be a new one.
     #[inline]
-    pub fn find_or_add(&mut self, text: &[u8]) -> (u32, bool) {
+    pub fn find_or_add(&mut self, text: &[u8]) -> u32 {
         let hash_of_text = hash(text);
         if let Some(id) =
             self.by_text.find(hash_of_text, |id| *self.list[*id as usize].text == *text)
         {
-            return (*id, false);
+            return *id;
         }
         let subject = Subject { text: text.into(), first: 0, last: 0, count: 0 };
         let id = match self.free.pop() {
             Some(id) => {
+                self.given_anew += 1;
                 self.list[id as usize] = subject;
                 id
             }
@@ -77,7 +84,7 @@ impl Subjects {
         };
         let list = &self.list;
         self.by_text.insert_unique(hash_of_text, id, |id| hash(&list[*id as usize].text));
-        (id, true)
+        id
     }
 
     /// Forgets a subject that has no message left.

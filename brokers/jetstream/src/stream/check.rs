@@ -41,6 +41,14 @@ impl Stream {
         if self.by_name.len() != self.consumers.iter().flatten().count() {
             return Err("a consumer has no name".to_owned());
         }
+        for (_, subject) in self.store.subjects() {
+            let takers = self.consumers.iter().flatten().filter(|one| one.takes(&subject.text));
+            let found = self.takers_of(&subject.text).filter(|one| one.takes(&subject.text));
+            if !takers.map(|one| one.id()).eq(found.map(|one| one.id())) {
+                let text = String::from_utf8_lossy(&subject.text);
+                return Err(format!("not everybody is found who takes in {text}"));
+            }
+        }
         self.check_retention()?;
         self.check_journal(disk)
     }

@@ -54,7 +54,14 @@ impl Stream {
 
     /// Whether a consumer takes in this subject.
     pub(super) fn anybody_wants(&self, subject: &[u8]) -> bool {
-        self.consumers.iter().flatten().any(|consumer| consumer.takes(subject))
+        self.takers_of(subject).any(|consumer| consumer.takes(subject))
+    }
+
+    /// The consumers that may take in this subject, and perhaps some that do not.
+    pub(super) fn takers_of(&self, subject: &[u8]) -> impl Iterator<Item = &Consumer> {
+        let mut places = Vec::new();
+        self.interest.find(subject, &mut places);
+        places.into_iter().filter_map(|place| self.consumers.get(place as usize)?.as_deref())
     }
 
     /// Makes a consumer, or changes the one of that name. Returns its place.
@@ -118,6 +125,7 @@ impl Stream {
             self.consumers.len() - 1
         }) as u32;
         consumer.set_place(place);
+        self.interest.add(place, &consumer.config().filters(), consumer.has_changed());
         self.by_name.insert(consumer.name().into(), place);
         self.consumers[place as usize] = Some(Box::new(consumer));
         place
@@ -144,9 +152,15 @@ impl Stream {
             let event = consumer.record_changed(config.clone());
             self.write_down(cx, &event)?;
         }
+        if let Some(consumer) = self.consumers[place as usize].as_deref() {
+            self.interest.remove(place, &consumer.config().filters());
+        }
         self.with_consumer(cx, place, |consumer, cx, ground| {
             consumer.change(cx, ground.store, config);
         });
+        if let Some(consumer) = self.consumers[place as usize].as_deref() {
+            self.interest.add(place, &consumer.config().filters(), consumer.has_changed());
+        }
         if self.config.retention == Retention::Interest {
             // A narrower filter may have been the last interest in some.
             self.sweep_settled(cx);
@@ -283,6 +297,7 @@ impl Stream {
             return;
         };
         self.by_name.remove(consumer.name());
+        self.interest.remove(place, &consumer.config().filters());
         consumer.end(cx);
         if consumer.is_kept() {
             // Otherwise a crash brings it back, and its inactivity ends it again.

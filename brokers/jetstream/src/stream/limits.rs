@@ -100,7 +100,7 @@ impl Stream {
         let text = &self.store.subject(id).text;
         let mut wanting = 0;
         let mut unseen = Vec::new();
-        for consumer in self.consumers.iter().flatten() {
+        for consumer in self.takers_of(text) {
             if consumer.takes(text) {
                 wanting += 1;
                 if consumer.needs(seq) {
@@ -127,15 +127,17 @@ impl Stream {
     /// Removes a message and tells the consumers. Returns whether it was there.
     pub(super) fn remove(&mut self, cx: &mut Cx<'_>, seq: u64, record: bool) -> bool {
         let Some(subject) = self.store.subject_of(seq) else { return false };
-        if self.consumers.iter().flatten().next().is_some() {
+        if !self.by_name.is_empty() {
             let text = self.store.subject(subject).text.clone();
-            for place in 0..self.consumers.len() {
-                if let Some(consumer) = &mut self.consumers[place]
+            let mut places = Vec::new();
+            self.interest.find_waiting(&text, &mut places);
+            for place in places {
+                if let Some(consumer) = &mut self.consumers[place as usize]
                     && consumer.removed(seq, &text)
                 {
-                    self.journal_settled(cx, place as u32, seq);
+                    self.journal_settled(cx, place, seq);
                     // Room for another delivery.
-                    cx.agenda.push_ready(cx.stream, place as u32);
+                    cx.agenda.push_ready(cx.stream, place);
                 }
             }
         }

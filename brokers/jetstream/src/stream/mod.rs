@@ -14,6 +14,7 @@ mod commit;
 pub(crate) mod config;
 mod consumers;
 mod dedup;
+mod interest;
 mod limits;
 mod publish;
 
@@ -28,6 +29,7 @@ use self::commit::{Commit, Held, is_always};
 use self::config::{Retention, Storage, StreamConfig};
 pub(crate) use self::consumers::{ConsumerRecord, Intent};
 use self::dedup::Dedup;
+use self::interest::Interest;
 use crate::agenda::{Cx, Purpose, STREAM};
 use crate::config::{JetStreamConfig, SyncPolicy};
 use crate::consumer::Consumer;
@@ -53,6 +55,9 @@ pub(crate) struct Stream {
     journal: Option<Journal>,
     consumers: Vec<Option<Box<Consumer>>>,
     by_name: BTreeMap<Box<str>, u32>,
+    interest: Interest,
+    /// The places of the consumers that the present message came for.
+    takers: Vec<u32>,
     next_consumer: u32,
     dedup: Dedup,
     commit: Commit,
@@ -131,6 +136,8 @@ impl Stream {
             journal,
             consumers: Vec::new(),
             by_name: BTreeMap::new(),
+            interest: Interest::default(),
+            takers: Vec::new(),
             next_consumer: 0,
             dedup: Dedup::default(),
             commit: Commit::default(),
@@ -343,6 +350,7 @@ impl Stream {
             self.consumers.iter().flatten().map(|consumer| consumer.memory_bytes()).sum();
         self.store.memory_bytes()
             + consumers
+            + self.interest.memory_bytes()
             + self.dedup.memory_bytes()
             + self.commit.memory_bytes()
             + self.journal.as_ref().map_or(0, Journal::memory_bytes)

@@ -9,7 +9,6 @@ use crate::agenda::Cx;
 use crate::error::ApiError;
 use crate::headers;
 use crate::host::Published;
-use crate::store::Appended;
 
 /// The longest subject that a record can carry; the control line ends far below.
 const MAX_SUBJECT: usize = u16::MAX as usize;
@@ -105,7 +104,7 @@ impl Stream {
                 ApiError::store_failed(error.to_string())
             })?;
         let stored = self.remember(cx, wishes, appended.seq);
-        self.tell_consumers(subject, &appended);
+        self.tell_consumers(subject);
         match wishes.rollup {
             Some(Rollup::Subject) => self.roll_up(cx, subject, appended.seq),
             Some(Rollup::All) => self.roll_up_all(cx, appended.seq),
@@ -231,24 +230,26 @@ impl Stream {
     /// Tells the consumers that a message came, before a limit takes it or another
     /// away: they count both.
     #[inline]
-    fn tell_consumers(&mut self, subject: &[u8], appended: &Appended) {
-        for consumer in self.consumers.iter_mut().flatten() {
-            if appended.is_new_subject {
-                consumer.forget_subject(appended.subject);
+    fn tell_consumers(&mut self, subject: &[u8]) {
+        self.interest.find(subject, &mut self.takers);
+        for place in &self.takers {
+            if let Some(consumer) = &mut self.consumers[*place as usize] {
+                consumer.arrived(subject);
             }
-            consumer.arrived(subject);
         }
     }
 
     /// Lets those consumers deliver that a message came for.
     #[inline]
     fn wake_consumers(&mut self, cx: &mut Cx<'_>) {
-        for place in 0..self.consumers.len() {
-            let Some(consumer) = &mut self.consumers[place] else { continue };
+        let takers = std::mem::take(&mut self.takers);
+        for place in &takers {
+            let Some(consumer) = &mut self.consumers[*place as usize] else { continue };
             if consumer.take_roused() {
-                self.pump(cx, place as u32);
+                self.pump(cx, *place);
             }
         }
+        self.takers = takers;
         self.retire_settled(cx);
     }
 
