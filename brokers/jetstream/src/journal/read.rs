@@ -3,8 +3,8 @@
 use broker_contract::{Disk, FileId};
 
 use super::{Event, FILE_HEAD, HEAD, Journal, MAGIC, VERSION, file_name};
-use crate::store::OpenError;
 use crate::store::block::read_file;
+use crate::store::{LAST_SEQ, OpenError};
 
 /// What a journal holds.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ fn decode(bytes: &[u8]) -> Option<(Event, usize)> {
     }
     let body = &record[HEAD..];
     let id = u32_at(body, 0);
-    let number = |place: usize| u64_at(body, 4 + 8 * place);
+    let number = |place: usize| u64_at(body, 4 + 8 * place).filter(|number| *number <= LAST_SEQ);
     let event = match record[8] {
         1 => Event::Stream(body.to_vec()),
         2 => Event::Consumer { id: id?, json: body[4..].to_vec() },
@@ -45,7 +45,8 @@ fn decode(bytes: &[u8]) -> Option<(Event, usize)> {
             id: id?,
             stream_seq: number(0)?,
             consumer_seq: number(1)?,
-            count: u32::try_from(number(2)?).ok()?,
+            // Counted up from here on, it must not come to an end.
+            count: u32::try_from(number(2)?).ok().filter(|count| *count <= u32::MAX / 2)?,
         },
         5 => Event::Settled { id: id?, stream_seq: number(0)? },
         6 => Event::SettledTo { id: id?, stream_seq: number(0)? },

@@ -39,6 +39,12 @@ pub(crate) use self::walk::{Matcher, Step};
 /// Bytes of a block of a store in memory: small, because one message holds it.
 const MEMORY_BLOCK: u32 = 1 << 20;
 
+/// The last sequence that there can be, so that none is counted past the end.
+pub(crate) const LAST_SEQ: u64 = i64::MAX as u64;
+/// Sequences at most that one record passes over where there are messages: each has
+/// a place in the index then.
+const MOST_SKIPPED: u64 = 1 << 24;
+
 /// Figures of a store.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
@@ -236,9 +242,13 @@ impl Store {
     /// # Errors
     /// Those of the disk.
     pub fn skip_to(&mut self, disk: &mut dyn Disk, last: u64) -> Result<(), DiskError> {
-        let seq = self.state.last + 1;
-        self.note_range(disk, Kind::Skip, seq, last)?;
-        self.index_skip(last);
+        while self.state.last < last {
+            let seq = self.state.last + 1;
+            let is_empty = self.state.messages == 0;
+            let to = if is_empty { last } else { last.min(self.state.last + MOST_SKIPPED) };
+            self.note_range(disk, Kind::Skip, seq, to)?;
+            self.index_skip(to);
+        }
         Ok(())
     }
 

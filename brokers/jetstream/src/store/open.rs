@@ -8,12 +8,12 @@
 
 use broker_contract::{Disk, DiskError};
 
-use super::Store;
 use super::block::{
     Block, Entry, FILE_HEAD, FileHead, HeadFlaw, file_name, index_of, read_file, resume,
 };
 use super::read::WINDOW;
 use super::record::{self, HEAD, Kind, Record};
+use super::{LAST_SEQ, MOST_SKIPPED, Store};
 
 /// Bytes of a file at most: an entry has 31 bits for a length.
 const MOST: u64 = 1 << 31;
@@ -33,6 +33,8 @@ pub(crate) enum OpenError {
 pub(crate) struct Found {
     /// Bytes of a torn tail that were cut off.
     pub cut: u64,
+    /// Files at the end that had not even a head.
+    pub headless: u64,
     /// Places that were damaged: file, byte.
     pub damage: Vec<(String, u64)>,
 }
@@ -87,6 +89,7 @@ impl Store {
             // held nothing, but with a block behind it that is the power's doing.
             Err(HeadFlaw::Short) => {
                 found.cut += bytes.len() as u64;
+                found.headless += 1;
                 if !bytes.is_empty() || !is_last {
                     found.damage.push((name.clone(), 0));
                 }
@@ -97,6 +100,10 @@ impl Store {
                 return Err(OpenError::File { file: name, offset: 0, reason: flaw.to_string() });
             }
         };
+        if first > LAST_SEQ {
+            let reason = "it begins with a message that no stream can have".to_owned();
+            return Err(OpenError::File { file: name, offset: 12, reason });
+        }
         if self.blocks.is_empty() {
             // What came before was removed with its block.
             self.state.last = self.state.last.max(first.saturating_sub(1));
@@ -165,7 +172,12 @@ impl Store {
                 visit(record);
             }
             Kind::Skip => {
-                if record.time <= self.state.last || !self.follows(record.seq) {
+                let most = match self.state.messages {
+                    0 => LAST_SEQ,
+                    _ => record.seq.saturating_add(MOST_SKIPPED),
+                };
+                let is_range = record.time >= record.seq && record.time <= most.min(LAST_SEQ);
+                if !is_range || record.time <= self.state.last || !self.follows(record.seq) {
                     return false;
                 }
                 self.index_skip(record.time);
@@ -193,7 +205,7 @@ impl Store {
     fn follows(&mut self, seq: u64) -> bool {
         let last = self.state.last;
         // More than a block can hold is no damage that a block can have.
-        if seq <= last || seq - last > 1 << 24 {
+        if seq <= last || seq > LAST_SEQ || seq - last > MOST_SKIPPED {
             return false;
         }
         if seq > last + 1 {

@@ -12,6 +12,10 @@ use crate::headers;
 use crate::journal::{self, Event, Journal};
 use crate::store::{OpenError, Store, block};
 
+/// No power failure takes more messages than this from a stream that keeps some:
+/// they would need more memory than there is.
+const MOST_AHEAD: u64 = 1 << 28;
+
 fn refused(error: OpenError) -> BootError {
     match error {
         OpenError::Disk(error) => BootError::Disk(error),
@@ -28,6 +32,20 @@ pub(crate) fn boot(cx: &mut Cx<'_>, name: &str) -> Result<Option<Stream>, BootEr
     let dir = folder(name);
     let disk = cx.host.disk();
     let names = disk.list(&dir)?;
+    if !names.contains(&journal::file_name(&dir)) {
+        // It is the first file of a stream to come and the last to go, so that no
+        // crash leaves messages without it.
+        for block in names.iter().filter(|name| name.ends_with(".blk")) {
+            let file = disk.open(block)?;
+            if disk.len(file)? > block::FILE_HEAD as u64 {
+                let reason = format!(
+                    "it is missing, and there are messages in {block:?}: put it back from a \
+                     copy, or move the folder elsewhere"
+                );
+                return Err(BootError::Store { file: journal::file_name(&dir), offset: 0, reason });
+            }
+        }
+    }
     if names.contains(&journal::successor_name(&dir)) {
         // It had not taken the name, so the old one is still whole.
         disk.delete(&journal::successor_name(&dir))?;
@@ -70,7 +88,7 @@ pub(crate) fn boot(cx: &mut Cx<'_>, name: &str) -> Result<Option<Stream>, BootEr
         }
     })
     .map_err(refused)?;
-    if found.cut > 0 || replay.cut > 0 {
+    if found.cut > 0 || found.headless > 0 || replay.cut > 0 {
         cx.host.note(Note::Sometimes("torn tail cut"));
     }
     if !found.damage.is_empty() || !replay.damage.is_empty() || !store.lost().is_empty() {
@@ -79,6 +97,12 @@ pub(crate) fn boot(cx: &mut Cx<'_>, name: &str) -> Result<Option<Stream>, BootEr
     let mut stream = Stream::with(record, store, Some(replay.journal));
     stream.dedup = dedup;
     stream.restore_consumers(&replay.events);
+    let state = stream.store.state();
+    let ahead = stream.reached().saturating_sub(state.last);
+    if ahead > MOST_AHEAD && state.messages > 0 {
+        let reason = format!("a consumer is {ahead} messages ahead of its stream");
+        return Err(BootError::Store { file: journal::file_name(&dir), offset: 0, reason });
+    }
     Ok(Some(stream))
 }
 
@@ -145,12 +169,17 @@ impl Stream {
         }
     }
 
+    /// How far the furthest consumer is.
+    fn reached(&self) -> u64 {
+        let consumers = self.consumers.iter().flatten();
+        consumers.map(|consumer| consumer.delivered_to()).max().unwrap_or(0)
+    }
+
     /// The power may have taken messages that were delivered already. Their sequences
     /// are not given again: a consumer would take another message for one that it
     /// has had.
     fn catch_up_with_consumers(&mut self, cx: &mut Cx<'_>) {
-        let consumers = self.consumers.iter().flatten();
-        let reached = consumers.map(|consumer| consumer.delivered_to()).max().unwrap_or(0);
+        let reached = self.reached();
         if reached > self.store.state().last {
             cx.host.note(Note::Sometimes("consumer ahead of its stream"));
             self.store.lose_to(cx.host.disk(), reached);
