@@ -16,6 +16,9 @@ use rustc_hash::FxHashMap;
 
 use super::errors::{error_text, is_retriable};
 
+/// No topic has a longer name; what claims to be one is left out.
+const NAME_MAX: usize = 249;
+
 /// A topic by its number in [`Metadata`].
 pub(super) type TopicId = u32;
 
@@ -186,7 +189,9 @@ impl Metadata {
             }
         }
         for topic in &response.topics {
-            let Some(name) = &topic.name else { continue };
+            let Some(name) = topic.name.as_ref().filter(|name| name.len() <= NAME_MAX) else {
+                continue;
+            };
             if topic.error_code != 0 {
                 self.failed(now, name, topic.error_code, retry_backoff);
                 continue;

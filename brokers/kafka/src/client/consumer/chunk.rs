@@ -50,6 +50,8 @@ pub(crate) struct Fetched {
     pub error: Option<BatchError>,
 }
 
+const UNSOUND: BatchError = BatchError::Contradiction("its offsets are none that a log has");
+
 /// Reads the batches of one partition's answer. A last batch that is cut short is
 /// left for the next fetch.
 pub(crate) fn read(bytes: &[u8], position: i64) -> Fetched {
@@ -57,7 +59,11 @@ pub(crate) fn read(bytes: &[u8], position: i64) -> Fetched {
     let mut shared: Option<Arc<[u8]>> = None;
     let start = bytes.as_ptr() as usize;
     for batch in Batches::new(bytes) {
-        let checked = batch.and_then(|(_, batch)| check(batch).map(|header| (header, batch)));
+        let checked = batch.and_then(|(_, batch)| {
+            let header = check(batch)?;
+            // The base offset is not in the checksum.
+            if header.has_sound_offsets() { Ok((header, batch)) } else { Err(UNSOUND) }
+        });
         let (header, batch) = match checked {
             Ok(checked) => checked,
             Err(BatchError::Short { .. }) => break,
@@ -234,6 +240,18 @@ mod tests {
         let fetched = read(&bytes, 0);
         assert!(matches!(fetched.error, Some(BatchError::Checksum { .. })));
         assert_eq!((fetched.next, fetched.chunks.len()), (1, 1));
+    }
+
+    #[test]
+    fn offsets_that_no_log_has_are_damage() {
+        // They are not in the checksum, which is therefore right.
+        for base in [i64::MAX, i64::MAX - 1, -1, i64::MIN] {
+            let mut bytes = batch(0, Codec::None, &["t.a", "t.b"]);
+            bytes[..8].copy_from_slice(&base.to_be_bytes());
+            let fetched = read(&bytes, 0);
+            assert!(matches!(fetched.error, Some(BatchError::Contradiction(_))), "{base}");
+            assert_eq!((fetched.next, fetched.chunks.len()), (0, 0));
+        }
     }
 
     #[test]

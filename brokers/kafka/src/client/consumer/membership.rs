@@ -7,22 +7,18 @@
 use std::collections::BTreeMap;
 
 use broker_contract::Time;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::consumer_protocol_assignment as assigned;
-use kafka_protocol::messages::consumer_protocol_subscription as subscribed;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    ConsumerProtocolAssignment, ConsumerProtocolSubscription, FindCoordinatorRequest,
-    FindCoordinatorResponse, GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse,
-    LeaveGroupRequest, SyncGroupRequest, SyncGroupResponse, TopicName,
+    FindCoordinatorRequest, FindCoordinatorResponse, GroupId, HeartbeatRequest, JoinGroupRequest,
+    JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest, SyncGroupResponse, TopicName,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use kafka_protocol::protocol::StrBytes;
 
 use super::assignor::{Assignment, Member, Named, assign};
-use super::{Ask, Cx};
+use super::{Ask, Cx, protocol};
 use crate::client::config::Assignor;
 use crate::client::errors::{
     COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, ILLEGAL_GENERATION,
@@ -30,9 +26,6 @@ use crate::client::errors::{
     is_retriable,
 };
 
-/// The version of what members tell each other; it names what they own.
-const SUBSCRIPTION_VERSION: i16 = 2;
-const ASSIGNMENT_VERSION: i16 = 1;
 const PROTOCOL_TYPE: StrBytes = StrBytes::from_static_str("consumer");
 
 /// Where the member stands.
@@ -151,7 +144,7 @@ impl Membership {
         self.retry_at = None;
         self.is_asking = true;
         self.state = State::Joining;
-        let metadata = subscription(topics, owned, self.generation);
+        let metadata = protocol::subscription(topics, owned, self.generation);
         let protocol = JoinGroupRequestProtocol::default()
             .with_name(StrBytes::from_static_str(self.strategy.name()))
             .with_metadata(metadata);
@@ -225,23 +218,12 @@ impl Membership {
         self.state = State::Stable;
         self.was_cut = false;
         self.heartbeat_at = cx.now + cx.config.heartbeat_interval;
-        let mut bytes = response.assignment.clone();
-        if bytes.remaining() < 2 {
+        if response.assignment.len() < 2 {
             return Change::Assigned(Vec::new());
         }
-        let version = bytes.get_i16().clamp(0, 3);
-        match ConsumerProtocolAssignment::decode(&mut bytes, version) {
-            Ok(assignment) => Change::Assigned(
-                assignment
-                    .assigned_partitions
-                    .iter()
-                    .flat_map(|topic| {
-                        let name = topic.topic.0.as_str();
-                        topic.partitions.iter().map(move |index| (name.into(), *index))
-                    })
-                    .collect(),
-            ),
-            Err(_) => Change::Refused("the leader's assignment cannot be read".into()),
+        match protocol::read_assignment(&response.assignment) {
+            Some(partitions) => Change::Assigned(partitions),
+            None => Change::Refused("the leader's assignment cannot be read".into()),
         }
     }
 
@@ -330,41 +312,6 @@ impl Membership {
     }
 }
 
-/// Partitions by topic, as the protocol lists them.
-fn by_topic(owned: &[Named]) -> BTreeMap<&str, Vec<i32>> {
-    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-    for (topic, index) in owned {
-        topics.entry(topic).or_default().push(*index);
-    }
-    topics
-}
-
-fn topic_name(name: &str) -> TopicName {
-    TopicName(StrBytes::from_string(name.to_owned()))
-}
-
-fn subscription(topics: &[TopicName], owned: &[Named], generation: i32) -> Bytes {
-    let owned = by_topic(owned).into_iter().map(|(topic, partitions)| {
-        subscribed::TopicPartition::default()
-            .with_topic(topic_name(topic))
-            .with_partitions(partitions)
-    });
-    let subscription = ConsumerProtocolSubscription::default()
-        .with_topics(topics.iter().map(|topic| topic.0.clone()).collect())
-        .with_owned_partitions(owned.collect())
-        .with_generation_id(generation);
-    versioned(SUBSCRIPTION_VERSION, &subscription)
-}
-
-fn versioned(version: i16, message: &impl Encodable) -> Bytes {
-    let mut bytes = BytesMut::new();
-    bytes.put_i16(version);
-    message.encode(&mut bytes, version).expect(
-        "the fields set here exist in the constant versions given, so nothing can be refused",
-    );
-    bytes.freeze()
-}
-
 /// What the leader answers for everybody.
 fn assignments(
     strategy: Assignor,
@@ -386,16 +333,9 @@ fn assignments(
     }
     let given: Assignment = assign(strategy, &members, &topics);
     let answers = given.into_iter().map(|(id, partitions)| {
-        let topics = by_topic(&partitions).into_iter().map(|(topic, partitions)| {
-            assigned::TopicPartition::default()
-                .with_topic(topic_name(topic))
-                .with_partitions(partitions)
-        });
-        let assignment =
-            ConsumerProtocolAssignment::default().with_assigned_partitions(topics.collect());
         SyncGroupRequestAssignment::default()
             .with_member_id(StrBytes::from_string(id.into()))
-            .with_assignment(versioned(ASSIGNMENT_VERSION, &assignment))
+            .with_assignment(protocol::assignment(&partitions))
     });
     answers.collect()
 }
@@ -404,20 +344,14 @@ fn assignments(
 fn member(
     raw: &kafka_protocol::messages::join_group_response::JoinGroupResponseMember,
 ) -> Option<Member> {
-    let mut bytes = raw.metadata.clone();
-    let version = if bytes.remaining() >= 2 { bytes.get_i16() } else { return None };
-    let said = ConsumerProtocolSubscription::decode(&mut bytes, version.clamp(0, 3)).ok()?;
-    let owned = said.owned_partitions.iter().flat_map(|topic| {
-        let name = topic.topic.0.as_str();
-        topic.partitions.iter().map(move |index| (name.into(), *index))
-    });
+    let said = protocol::read_subscription(&raw.metadata)?;
     let id: Box<str> = raw.member_id.as_str().into();
     Some(Member {
         order: raw.group_instance_id.as_ref().map_or_else(|| id.clone(), |id| id.as_str().into()),
         id,
-        topics: said.topics.iter().map(|topic| topic.as_str().into()).collect(),
-        owned: owned.collect(),
-        generation: said.generation_id,
+        topics: said.topics,
+        owned: said.owned,
+        generation: said.generation,
     })
 }
 

@@ -1,7 +1,7 @@
 //! A consumer: one subscription of the application, with connections, positions
 //! and perhaps a membership of its own, as in the original.
 //!
-//! - `membership.rs` and `assignor.rs`: groups;
+//! - `membership.rs`, `protocol.rs` and `assignor.rs`: groups;
 //! - `asks.rs`: what is asked of the broker, and what the answers mean;
 //! - `chunk.rs`: fetched batches, handed out record by record;
 //! - `position.rs`: one partition, and what of it may be committed;
@@ -17,6 +17,7 @@ pub(crate) mod chunk;
 mod membership;
 mod open;
 mod position;
+mod protocol;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -302,8 +302,10 @@ impl Queue {
             batch.stamp = None;
         }
         self.producer = match (self.producer, given) {
-            (Some(own), Some(given)) if own.id == given.id && own.epoch < i16::MAX => {
-                Some(ProducerId { id: own.id, epoch: own.epoch.max(given.epoch) + 1 })
+            (Some(own), Some(given)) if own.id == given.id => {
+                // Beyond the last epoch there is only what the broker says.
+                let next = own.epoch.max(given.epoch).checked_add(1);
+                Some(next.map_or(given, |epoch| ProducerId { id: own.id, epoch }))
             }
             (_, given) => given,
         };
@@ -348,6 +350,17 @@ mod tests {
             numbers.push(u64::from_be_bytes(value.try_into().expect("eight bytes")));
         });
         numbers
+    }
+
+    #[test]
+    fn a_broker_that_gives_the_last_epoch_is_believed() {
+        let mut queue = Queue { producer: Some(GIVEN), ..Queue::default() };
+        let last = ProducerId { epoch: i16::MAX, ..GIVEN };
+        queue.start_again(Some(last));
+        assert_eq!(queue.producer, Some(last), "there is no epoch behind it");
+        queue.producer = Some(GIVEN);
+        queue.start_again(Some(GIVEN));
+        assert_eq!(queue.producer, Some(ProducerId { epoch: 1, ..GIVEN }));
     }
 
     #[derive(Clone, Debug)]

@@ -173,6 +173,14 @@ impl BatchHeader {
         self.base_offset.saturating_add(i64::from(self.last_offset_delta))
     }
 
+    /// Whether its offsets are some that a log can hold. They guard what the checksum
+    /// does not, where it was not checked.
+    pub fn has_sound_offsets(&self) -> bool {
+        self.base_offset >= 0
+            && self.last_offset_delta >= 0
+            && self.base_offset <= i64::MAX - i64::from(i32::MAX)
+    }
+
     /// How its records are compressed; `None` for an unknown codec.
     pub fn codec(&self) -> Option<Codec> {
         Codec::from_bits(self.attributes)

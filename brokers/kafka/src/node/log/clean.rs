@@ -340,7 +340,8 @@ impl Cleaner {
     ) -> Result<Kept, batch::BatchError> {
         let records = batch::records(header, bytes)?;
         let past_horizon = header.delete_horizon().is_some_and(|at| at <= self.now_ms);
-        let mut stay: Vec<RecordView> = Vec::with_capacity(header.count.max(0) as usize);
+        let mut stay: Vec<RecordView> =
+            Vec::with_capacity((header.count.max(0) as usize).min(records.len()));
         let mut has_tombstone = false;
         for record in Records::new(header, &records) {
             let record = record?;
