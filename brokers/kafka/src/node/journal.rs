@@ -10,6 +10,7 @@
 use broker_contract::{BootError, Disk, DiskError, FileId};
 
 use super::log::{Cut, read_all};
+use super::topics::PARTITIONS_MAX;
 
 /// The journal's file. Logs are in folders, so it collides with none.
 pub const NAME: &str = "meta";
@@ -279,11 +280,12 @@ impl Entry {
 
     fn decode(body: &[u8]) -> Option<Entry> {
         let mut rest = body;
+        let count = |count: u32| (count <= PARTITIONS_MAX).then_some(count);
         let entry = match take::<1>(&mut rest)?[0] {
             0 => Entry::Booted,
             1 => {
                 let (topic, id) = (text(&mut rest)?, take(&mut rest)?);
-                let partitions = u32::from_be_bytes(take(&mut rest)?);
+                let partitions = count(u32::from_be_bytes(take(&mut rest)?))?;
                 let mut settings = Vec::new();
                 for _ in 0..u32::from_be_bytes(take(&mut rest)?) {
                     settings.push((text(&mut rest)?, text(&mut rest)?));
@@ -293,7 +295,7 @@ impl Entry {
             2 => Entry::Deleted { topic: text(&mut rest)? },
             3 => Entry::Extended {
                 topic: text(&mut rest)?,
-                partitions: u32::from_be_bytes(take(&mut rest)?),
+                partitions: count(u32::from_be_bytes(take(&mut rest)?))?,
             },
             4 => {
                 let (topic, name) = (text(&mut rest)?, text(&mut rest)?);
@@ -305,7 +307,11 @@ impl Entry {
                 partition: u32::from_be_bytes(take(&mut rest)?),
                 offset: i64::from_be_bytes(take(&mut rest)?),
             },
-            6 => Entry::ProducerIds { next: i64::from_be_bytes(take(&mut rest)?) },
+            6 => {
+                let next = i64::from_be_bytes(take(&mut rest)?);
+                // Counted up from here on, it must not come to an end.
+                Entry::ProducerIds { next: (0..i64::MAX / 2).contains(&next).then_some(next)? }
+            }
             _ => return None,
         };
         rest.is_empty().then_some(entry)
@@ -402,6 +408,60 @@ mod tests {
             disk.append(file, &[&bytes]).expect("appends");
             let error = Journal::open(&mut disk, [3; 16]).expect_err("is damaged");
             prop_assert!(matches!(error, BootError::Store { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_ends_the_boot_and_every_cut_is_reported() {
+        let with = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut disk = written();
+            let file = disk.open(NAME).expect("opens");
+            let mut bytes = read_all(&mut disk, file).expect("reads");
+            change(&mut bytes);
+            disk.truncate(file, 0).expect("cuts");
+            disk.append(file, &[&bytes]).expect("appends");
+            disk
+        };
+        let mut ends = vec![0, HEADER];
+        for entry in entries() {
+            ends.push(ends[ends.len() - 1] + FRONT + entry.encode().len() + 4);
+        }
+        let len = ends[ends.len() - 1];
+        for bit in 0..len * 8 {
+            let mut disk = with(&|bytes| bytes[bit / 8] ^= 1 << (bit % 8));
+            if (6..HEADER).contains(&(bit / 8)) {
+                // The cluster's id is not covered: any is as good as another.
+                continue;
+            }
+            match Journal::open(&mut disk, [3; 16]).map(|opened| opened.entries) {
+                Err(BootError::Store { file, .. }) => assert_eq!(file, NAME),
+                other => panic!("bit {bit}: {other:?}"),
+            }
+        }
+        for at in 0..len {
+            let opened = Journal::open(&mut with(&|bytes| bytes.truncate(at)), [3; 16]);
+            let opened = opened.expect("a crash may leave it like this");
+            let whole = entries();
+            assert_eq!(opened.entries, whole[..opened.entries.len()], "cut at {at}");
+            // What is left is a whole number of entries, or the rest is reported.
+            assert_eq!(opened.cut.is_none(), ends.contains(&at), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn entries_with_numbers_that_nobody_writes_are_refused() {
+        let topic = || "t".to_owned();
+        for entry in [
+            Entry::ProducerIds { next: i64::MAX },
+            Entry::ProducerIds { next: -1 },
+            Entry::Extended { topic: topic(), partitions: u32::MAX },
+            Entry::Created { topic: topic(), id: [0; 16], partitions: u32::MAX, settings: vec![] },
+        ] {
+            let mut disk = written();
+            let opened = Journal::open(&mut disk, [3; 16]).expect("opens");
+            opened.journal.append(&mut disk, &entry).expect("appends");
+            let error = Journal::open(&mut disk, [3; 16]).expect_err("is refused");
+            assert!(error.to_string().contains("of a kind that is not known"), "{error}");
         }
     }
 

@@ -85,11 +85,16 @@ impl Index {
         let _ = disk.append(self.time_file, &[&entry]);
     }
 
-    /// Where to start looking for `offset`: the position of a batch that does
-    /// not lie behind it.
-    pub fn position(&self, offset: u32) -> u64 {
+    /// Where to start looking for `offset`: the last offset and the position of a
+    /// batch that does not lie behind it. `None` is the start of the segment.
+    pub fn find(&self, offset: u32) -> Option<(u32, u32)> {
         let after = self.offsets.partition_point(|entry| entry.0 <= offset);
-        after.checked_sub(1).map_or(0, |at| u64::from(self.offsets[at].1))
+        after.checked_sub(1).map(|at| self.offsets[at])
+    }
+
+    /// As [`Index::find`], the position alone.
+    pub fn position(&self, offset: u32) -> u64 {
+        self.find(offset).map_or(0, |(_, position)| u64::from(position))
     }
 
     /// Where to start looking for the first record that is not older than `stamp`.

@@ -206,7 +206,7 @@ impl Log {
         let placed = BatchHeader { base_offset: self.next, leader_epoch: epoch, ..*header };
         self.make_room(disk, &placed, now_ms)?;
         let interval = self.config.index_interval;
-        let active = self.segments.last_mut().expect("room was made");
+        let active = self.segments.last_mut().expect("`make_room` leaves an active segment");
         active.append(disk, batch, &placed, interval)?;
         self.took(&placed, now_ms);
         self.appended_bytes += batch.len() as u64;
@@ -297,7 +297,8 @@ impl Log {
             // between segments; the next records are then in a later one.
             let first = self.segments.partition_point(|segment| segment.last < from);
             for segment in &mut self.segments[first..] {
-                let bytes = segment.read(disk, from.max(segment.base), max, limit, interval)?;
+                let from = from.max(segment.base);
+                let bytes = segment.read(disk, from, max, limit, (interval, self.compacted_to))?;
                 if !bytes.is_empty() {
                     return Ok(bytes);
                 }

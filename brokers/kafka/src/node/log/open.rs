@@ -75,7 +75,9 @@ impl Files {
                 continue;
             };
             let Some((stem, ending)) = name.split_once('.') else { continue };
-            let Ok(offset) = stem.parse() else { continue };
+            // A name of another form is somebody else's, or no offset.
+            let is_offset = stem.len() == 20 && stem.bytes().all(|byte| byte.is_ascii_digit());
+            let Some(offset) = is_offset.then(|| stem.parse().ok()).flatten() else { continue };
             match ending {
                 "log" => drop(files.segments.insert(offset)),
                 "compacted" => drop(files.compacted.insert(offset)),
@@ -116,7 +118,7 @@ impl Log {
         for offset in files.compacted.range(..compacted_to) {
             disk.delete(&compacted_name(dir, *offset))?;
         }
-        let (known, sound) = newest_snapshot(disk, dir, &files)?;
+        let Known { snapshot: known, sound, claimed } = newest_snapshot(disk, dir, &files)?;
         let mut log = Log {
             dir: dir.to_owned(),
             number,
@@ -141,7 +143,7 @@ impl Log {
             let last = log.segments.last().map_or(-1, |before| before.last);
             let mut segment = Segment::open(disk, dir, base)?;
             let len = disk.len(segment.file)?;
-            if base <= last {
+            if base <= last && base < compacted_to && log.is_last_sound(disk) {
                 // Compaction had joined it into the one before and was
                 // interrupted before it deleted it.
                 delete_segment(disk, &segment)?;
@@ -164,6 +166,16 @@ impl Log {
                 break;
             }
             log.walk_synced(disk, &mut segment, synced)?;
+            if base == known.segment
+                && synced == known.position
+                && segment.last.saturating_add(1) != known.offset
+            {
+                // No checksum was asked, and behind the last batch nothing else shows
+                // how far it reaches.
+                let reason =
+                    format!("it was synced up to offset {}, and ends elsewhere", known.offset);
+                return Err(damaged(&segment, segment.size, reason));
+            }
             let cut = log.walk_unsynced(disk, &mut segment, synced, len, now_ms)?;
             log.segments.push(segment);
             if let Some(cut) = cut {
@@ -177,9 +189,24 @@ impl Log {
         if let Some(active) = log.segments.last() {
             log.next = active.last + 1;
         }
+        if claimed > log.next {
+            // A file is missing, or was damaged where it had been synced and the
+            // snapshot went with the segment that it names.
+            let (file, next) = (snapshot_name(dir, claimed), log.next);
+            let reason =
+                format!("everything below offset {claimed} was synced, and the log ends at {next}");
+            cuts.push(Cut { file, offset: 0, bytes: 0, reason, is_torn: false });
+        }
         log.forget_beyond_the_end(disk)?;
         log.start = log.segments.first().map_or(0, |first| first.base).max(start).min(log.next);
         Ok(Opened { log, cuts })
+    }
+
+    /// Whether every byte of the last segment so far is what was written, so that
+    /// what its batches claim may be believed.
+    fn is_last_sound(&self, disk: &mut dyn Disk) -> bool {
+        let follows = |last, base| follows(last, base, self.compacted_to);
+        self.segments.last().is_some_and(|last| last.verify(disk, follows).is_ok())
     }
 
     /// Deletes a segment that lies behind a cut.
@@ -273,23 +300,28 @@ fn damaged(segment: &Segment, offset: u64, reason: String) -> BootError {
     BootError::Store { file: segment.log_name(), offset, reason }
 }
 
-/// The newest sound snapshot that fits the segments that there are, or an empty
-/// one; and the offsets of all sound ones. The others are deleted.
-fn newest_snapshot(
-    disk: &mut dyn Disk,
-    dir: &str,
-    files: &Files,
-) -> Result<(Snapshot, Vec<i64>), DiskError> {
-    let (mut newest, mut sound) = (Snapshot::default(), Vec::new());
+/// What the snapshots say.
+struct Known {
+    /// The newest sound one that fits the segments that there are, or an empty one.
+    snapshot: Snapshot,
+    /// The offsets of all that are sound and fit.
+    sound: Vec<i64>,
+    /// The largest offset of which a sound one says that all below it was synced.
+    claimed: i64,
+}
+
+/// Reads the snapshots. Those that are not sound, or do not fit, are deleted.
+fn newest_snapshot(disk: &mut dyn Disk, dir: &str, files: &Files) -> Result<Known, DiskError> {
+    let (mut newest, mut sound, mut claimed) = (Snapshot::default(), Vec::new(), 0);
     newest.segment = i64::MIN;
     for offset in &files.snapshots {
         let path = snapshot_name(dir, *offset);
         let file = disk.open(&path)?;
         let bytes = read_all(disk, file)?;
-        let fits = |snapshot: &Snapshot| {
-            snapshot.offset == *offset && files.segments.contains(&snapshot.segment)
-        };
-        match Snapshot::decode(&bytes).filter(fits) {
+        let snapshot = Snapshot::decode(&bytes).filter(|snapshot| snapshot.offset == *offset);
+        claimed = snapshot.as_ref().map_or(claimed, |snapshot| claimed.max(snapshot.offset));
+        let fits = |snapshot: &Snapshot| files.segments.contains(&snapshot.segment);
+        match snapshot.filter(fits) {
             Some(snapshot) => {
                 sound.push(*offset);
                 newest = snapshot;
@@ -297,7 +329,7 @@ fn newest_snapshot(
             None => disk.delete(&path)?,
         }
     }
-    Ok((newest, sound))
+    Ok(Known { snapshot: newest, sound, claimed })
 }
 
 fn delete_segment(disk: &mut dyn Disk, segment: &Segment) -> Result<(), DiskError> {

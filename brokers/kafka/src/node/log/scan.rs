@@ -6,6 +6,8 @@ use crate::frame::batch::{self, BatchHeader, HEADER_LEN};
 
 /// Bytes read at once where every byte is looked at.
 const CHUNK: usize = 1 << 20;
+/// What is wrong with a batch that claims offsets that no log can hold.
+pub const UNSOUND: &str = "the batch's offsets are none that a log can hold";
 
 /// What lies at a position of a log file.
 #[derive(Debug)]
@@ -73,6 +75,9 @@ impl Scan {
             Err(_) if self.is_zero_to_the_end(disk)? => return Ok(Found::Torn),
             Err(error) => return Ok(Found::Corrupt(error.to_string())),
         };
+        if !header.has_sound_offsets() {
+            return Ok(Found::Corrupt(UNSOUND.to_owned()));
+        }
         let size = header.size();
         if size as u64 > left {
             return Ok(Found::Torn);

@@ -3,9 +3,9 @@
 use broker_contract::{Disk, DiskError, FileId};
 use bytes::Bytes;
 
-use super::LogError;
 use super::index::Index;
-use super::scan::{Found, Scan};
+use super::scan::{Found, Scan, UNSOUND};
+use super::{LogError, follows};
 use crate::frame::batch::{self, BatchHeader, EPOCH_START, HEADER_LEN, Records};
 
 /// A segment. Only the last one of a log is written to.
@@ -154,7 +154,7 @@ impl Segment {
     }
 
     fn relative(&self, offset: i64) -> u32 {
-        u32::try_from(offset - self.base).unwrap_or(u32::MAX)
+        u32::try_from(offset.saturating_sub(self.base)).unwrap_or(u32::MAX)
     }
 
     /// Cuts everything from `size` on.
@@ -168,14 +168,29 @@ impl Segment {
         Ok(())
     }
 
-    /// Where a batch that holds `from` or a later offset is looked for.
-    fn start(&self, from: i64) -> u64 {
-        if self.hint.0 == from { self.hint.1 } else { self.index.position(self.relative(from)) }
+    /// Where a batch that holds `from` or a later offset is looked for, and what
+    /// must lie there.
+    fn start(&self, from: i64) -> (u64, Expected) {
+        if self.hint.0 == from {
+            return (self.hint.1, Expected::After(from - 1));
+        }
+        match self.index.find(self.relative(from)) {
+            Some((last, position)) => {
+                (u64::from(position), Expected::Ending(self.base + i64::from(last)))
+            }
+            None => self.front(),
+        }
+    }
+
+    /// The start of the segment.
+    fn front(&self) -> (u64, Expected) {
+        (0, Expected::After(self.base - 1))
     }
 
     /// Whole batches from the one on that holds `from`, or the next that there
     /// is, at most `max` bytes but at least one batch, and none from `limit` on.
-    /// The bytes are copied once, from the disk. Empty when there is no batch.
+    /// The bytes are copied once, from the disk. Empty when there is no batch. Of
+    /// the log it takes the index interval and how far it is compacted.
     ///
     /// # Errors
     /// [`LogError`] of the disk, or for bytes that are no batches.
@@ -185,9 +200,28 @@ impl Segment {
         from: i64,
         max: usize,
         limit: i64,
-        interval: u64,
+        of_log: (u64, i64),
     ) -> Result<Bytes, LogError> {
-        let mut position = self.start(from);
+        let start = self.start(from);
+        match self.read_at(disk, start, from, max, limit, of_log) {
+            // An index has no checksum: one that a disk has changed misleads, and
+            // the batches themselves say where they are.
+            Err(LogError::Corrupt { .. }) if matches!(start.1, Expected::Ending(_)) => {
+                self.read_at(disk, self.front(), from, max, limit, of_log)
+            }
+            read => read,
+        }
+    }
+
+    fn read_at(
+        &mut self,
+        disk: &mut dyn Disk,
+        (mut position, mut expected): (u64, Expected),
+        from: i64,
+        max: usize,
+        limit: i64,
+        (interval, compacted_to): (u64, i64),
+    ) -> Result<Bytes, LogError> {
         let mut want = max.max(HEADER_LEN);
         if position != self.hint.1 || from != self.hint.0 {
             // The batch lies at most an index interval further on.
@@ -198,7 +232,8 @@ impl Segment {
             let mut buf = vec![0; want.min(left)];
             let read = disk.read_at(self.file, position, &mut buf)?;
             buf.truncate(read);
-            let span = self.span(&buf, position, from, max, limit)?;
+            let within = Within { from, max, limit, compacted_to };
+            let span = self.span(&buf, position, &mut expected, within)?;
             match span {
                 Span::Batches { start, end, next } => {
                     self.hint = (next, position + end as u64);
@@ -210,7 +245,18 @@ impl Segment {
                     position += by as u64;
                     want = max.max(HEADER_LEN);
                 }
-                Span::Further { .. } => return Ok(Bytes::new()),
+                Span::Further { by } => {
+                    position += by as u64;
+                    // Of a compacted segment the end may be gone. Elsewhere a length
+                    // that lies leads past a batch, and to go on behind it would pass
+                    // over records without a word.
+                    let may_end = from > self.last || self.last < compacted_to;
+                    if position == self.size && may_end {
+                        return Ok(Bytes::new());
+                    }
+                    let reason = format!("no batch leads to offset {from}, which was written");
+                    return Err(self.corrupt(position, reason));
+                }
                 Span::First { at, size } => {
                     // The first batch is longer than what was asked for; it is
                     // returned all the same, or the consumer would never pass it.
@@ -221,19 +267,33 @@ impl Segment {
         }
     }
 
-    /// Which batches of `buf`, read at `position`, are to be returned.
+    /// Which batches of `buf`, read at `position`, are to be returned. `expected` is
+    /// what must lie there, and then what must lie behind what was looked at.
     fn span(
         &self,
         buf: &[u8],
         position: u64,
-        from: i64,
-        max: usize,
-        limit: i64,
+        expected: &mut Expected,
+        within: Within,
     ) -> Result<Span, LogError> {
+        let Within { from, max, limit, compacted_to } = within;
         let (mut at, mut start, mut next) = (0, None, from);
         while at + HEADER_LEN <= buf.len() {
             let header = BatchHeader::read(&buf[at..])
                 .map_err(|error| self.corrupt(position + at as u64, error.to_string()))?;
+            if !header.has_sound_offsets() {
+                return Err(self.corrupt(position + at as u64, UNSOUND.to_owned()));
+            }
+            // The consumer checks the checksum, which leaves the base offset out.
+            let wrong = match *expected {
+                Expected::After(last) => (!follows(last, header.base_offset, compacted_to))
+                    .then(|| out_of_order(last, header.base_offset)),
+                Expected::Ending(last) => (header.last_offset() != last)
+                    .then(|| "it is not the batch that the index has there".to_owned()),
+            };
+            if let Some(reason) = wrong {
+                return Err(self.corrupt(position + at as u64, reason));
+            }
             let size = header.size();
             if (position + at as u64).saturating_add(size as u64) > self.size {
                 let reason = "the batch is longer than its segment".to_owned();
@@ -245,6 +305,7 @@ impl Segment {
             let begin = match start {
                 None if header.last_offset() < from => {
                     at += size;
+                    *expected = Expected::After(header.last_offset());
                     continue;
                 }
                 None if at + size > buf.len() => return Ok(Span::First { at, size }),
@@ -255,6 +316,7 @@ impl Segment {
             debug_assert!(begin <= at, "batches are walked in order");
             at += size;
             next = header.last_offset() + 1;
+            *expected = Expected::After(header.last_offset());
         }
         Ok(match start {
             Some(start) => Span::Batches { start, end: at, next },
@@ -356,6 +418,24 @@ impl Segment {
 /// What is wrong with a batch that does not follow the one before.
 pub fn out_of_order(last: i64, base: i64) -> String {
     format!("the batch begins at offset {base}, and the one before ends at {last}")
+}
+
+/// What must lie where a read begins.
+#[derive(Copy, Clone, Debug)]
+enum Expected {
+    /// A batch that may follow this offset.
+    After(i64),
+    /// The batch that ends with this offset.
+    Ending(i64),
+}
+
+/// What is asked for.
+#[derive(Copy, Clone, Debug)]
+struct Within {
+    from: i64,
+    max: usize,
+    limit: i64,
+    compacted_to: i64,
 }
 
 /// What a buffer holds of what is asked for.

@@ -1,5 +1,7 @@
 //! The log against a naive model, and against crashes and damage at every byte.
 
+mod damage;
+
 use std::collections::BTreeMap;
 use std::iter::empty;
 use std::time::Duration;
