@@ -121,10 +121,19 @@ fn percentiles(record: &Record, mode: Mode, groups: &[Group<'_>], cast: &Cast) -
     Some(figure)
 }
 
-/// A line for each group over the seconds of its trial.
+/// Where a figure of a whole second stands in it, so that what a fault causes does
+/// not stand before the fault.
+const MIDDLE: f64 = 0.5;
+
+/// Where a figure of a second's end stands in it.
+const END: f64 = 1.0;
+
+/// A line for each group over the seconds of its trial, with each figure at `place`
+/// in its second.
 fn over_time(
     groups: &[Group<'_>],
     cast: &Cast,
+    place: f64,
     fold: Fold,
     of: impl Fn(&Point) -> Option<f64>,
 ) -> Vec<Series> {
@@ -136,7 +145,7 @@ fn over_time(
                 .series
                 .iter()
                 .filter(|point| (0.0..1e9).contains(&point.t_s))
-                .map(|point| (point.t_s, sound(of(point))))
+                .map(|point| (point.t_s + place, sound(of(point))))
                 .collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             series(cast.who(group.key), points, fold)
@@ -146,7 +155,7 @@ fn over_time(
 
 fn time_axis(groups: &[Group<'_>]) -> Axis {
     let ends = groups.iter().flat_map(|group| &group.shown().series).map(|point| point.t_s);
-    let end = ends.filter(|t| (0.0..1e9).contains(t)).fold(1.0, f64::max);
+    let end = ends.filter(|t| (0.0..1e9).contains(t)).fold(0.0, f64::max) + END;
     Axis::exact(Unit::Seconds, "time since the first phase began", 0.0, end)
 }
 
@@ -179,7 +188,8 @@ fn target(record: &Record, mode: Mode, groups: &[Group<'_>]) -> Option<(f64, Str
 }
 
 fn latency(record: &Record, mode: Mode, groups: &[Group<'_>], cast: &Cast) -> Option<Figure> {
-    let all = over_time(groups, cast, Fold::Max, |point| point.p99_us.filter(|us| *us > 0.0));
+    let all =
+        over_time(groups, cast, MIDDLE, Fold::Max, |point| point.p99_us.filter(|us| *us > 0.0));
     if all.is_empty() {
         return None;
     }
@@ -194,11 +204,12 @@ fn latency(record: &Record, mode: Mode, groups: &[Group<'_>], cast: &Cast) -> Op
 }
 
 fn throughput(mode: Mode, groups: &[Group<'_>], cast: &Cast) -> Option<Figure> {
-    let mut all = over_time(groups, cast, Fold::Mean, |point| Some(point.delivered as f64));
+    let mut all = over_time(groups, cast, MIDDLE, Fold::Mean, |point| Some(point.delivered as f64));
     if all.is_empty() {
         return None;
     }
-    let mut offered = over_time(&groups[..1], cast, Fold::Mean, |point| Some(point.offered as f64));
+    let mut offered =
+        over_time(&groups[..1], cast, MIDDLE, Fold::Mean, |point| Some(point.offered as f64));
     // What trickles in while the run drains is no throughput: the chart would end
     // in a fall that no broker is the reason of. A backlog that comes late is kept.
     let last = |line: &Series, least: f64| {
@@ -228,7 +239,7 @@ fn throughput(mode: Mode, groups: &[Group<'_>], cast: &Cast) -> Option<Figure> {
 }
 
 fn backlog(mode: Mode, groups: &[Group<'_>], cast: &Cast) -> Option<Figure> {
-    let all = over_time(groups, cast, Fold::Max, |point| Some(point.backlog as f64));
+    let all = over_time(groups, cast, END, Fold::Max, |point| Some(point.backlog as f64));
     if all.is_empty() {
         return None;
     }
@@ -331,4 +342,25 @@ fn stages(mode: Mode, groups: &[Group<'_>], cast: &Cast) -> Option<Figure> {
     let title = anatomy::title(groups, cast);
     let drawing = Drawing::Bars(Bars { parts, bars, axis });
     Some(figure("anatomy", mode, "Where the time goes", title, drawing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Trial;
+    use crate::text::group::Groups;
+
+    #[test]
+    fn the_end_of_a_second_stands_at_its_end_and_what_fills_it_in_its_middle() {
+        let point = Point { t_s: 4.0, backlog: 3, delivered: 7, ..Point::default() };
+        let trial = Trial { contender: "nats".to_owned(), series: vec![point], ..Trial::default() };
+        let record = Record { trials: vec![trial], ..Record::default() };
+        let (groups, cast) = (Groups::of(&record), Cast::of(&record));
+        let at = |place, of: fn(&Point) -> Option<f64>| {
+            over_time(&groups.0, &cast, place, Fold::Max, of)[0].points.clone()
+        };
+        assert_eq!(at(END, |point| Some(point.backlog as f64)), [(5.0, Some(3.0))]);
+        assert_eq!(at(MIDDLE, |point| Some(point.delivered as f64)), [(4.5, Some(7.0))]);
+        assert_eq!(time_axis(&groups.0).high, 5.0);
+    }
 }
