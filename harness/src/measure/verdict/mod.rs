@@ -3,7 +3,7 @@
 //! An objective on a delivery time rests on the scenario's network. Where the
 //! run has a mode that applies it (virtual time), delivery times are judged
 //! there and only there; loss, duplicates, order and throughput are judged in
-//! every mode. [`rank`] chooses among those that meet everything, and [`words`]
+//! every mode. [`mod@rank`] chooses among those that meet everything, and [`words`]
 //! says it in sentences.
 
 use broker_contract::Cause;
